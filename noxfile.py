@@ -1,0 +1,132 @@
+"""`nox` runs what CI runs; `nox --list` shows what else there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_external_run = True
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "typing", "tests", "tests_lowest", "coverage", "docs"]
+
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # test what the machine has
+
+ROOT = Path(__file__).parent
+OLDEST = 11  # the minor of requires-python
+ASK_VERSION = (
+    "from sys import *; print(*version_info[:2], version_info[3], implementation.name)"
+)
+
+
+def runs(python: Path, minor: int) -> bool:
+    """Tell whether this file is a released CPython 3.minor: a shim may exist and fail."""
+    try:
+        answer = subprocess.run(
+            [python, "-c", ASK_VERSION], capture_output=True, check=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return answer.stdout.split() == ["3", str(minor), "final", "cpython"]
+
+
+def installed_pythons() -> list[str]:
+    """
+    Find every released CPython that the package supports, and put it within nox's reach.
+
+    The PATH is asked first, then where pyenv and uv keep theirs.
+    What is not there is left out, so that a machine with one Python tests on one.
+    """
+    on_path = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep) if folder]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", Path.home() / ".local/share/uv/python"))
+    kept = [*pyenv.glob("versions/3.*/bin"), *uv.glob("cpython-3.*/bin")]
+    files = [file for folder in (*on_path, *kept) for file in folder.glob("python3.*")]
+    minors = {int(m[1]) for file in files if (m := re.fullmatch(r"python3\.(\d+)", file.name))}
+    found = []
+    for minor in sorted(m for m in minors | {sys.version_info.minor} if m >= OLDEST):
+        name = f"python3.{minor}"
+        home = next((home for home in (*on_path, *kept) if runs(home / name, minor)), None)
+        if home not in {None, *on_path}:
+            os.environ["PATH"] = f"{home}{os.pathsep}{os.environ['PATH']}"
+        if home or minor == sys.version_info.minor:
+            found.append(f"3.{minor}")
+    return found
+
+
+PYTHONS = installed_pythons()
+
+
+@cache
+def wheel() -> str:
+    """Build the wheel that would be published, once a run: the tests get this and not src."""
+    beside = Path(sys.executable).parent
+    uv = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ['PATH']}") or "uv"
+    folder = tempfile.mkdtemp(prefix="wsfleet-wheel-")
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT], check=True)
+    (built,) = Path(folder).glob("*.whl")
+    return f"wsfleet[cli,testing] @ {built.as_uri()}"
+
+
+def install(session: nox.Session, *groups: str, resolution: str = "highest") -> None:
+    """Install the wheel with these dependency groups."""
+    chosen = [f"--group={group}" for group in groups]
+    fresh = ("--upgrade", "--reinstall-package=wsfleet")
+    session.install(wheel(), *chosen, f"--resolution={resolution}", *fresh)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format, rules and floors; changes nothing (`ruff format` and `ruff check --fix` do)."""
+    session.install("--group", "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": "src"})
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the package, its tests, and its users' view of it."""
+    install(session, "typing")
+    session.run("mypy", "src", "tests")
+    session.run("basedpyright", "tests/typing")
+    session.run("basedpyright", "--verifytypes", "wsfleet", "--ignoreexternal")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Test the wheel against the newest dependencies, on every Python that is there."""
+    install(session, "tests")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def tests_lowest(session: nox.Session) -> None:
+    """Test the wheel against the oldest dependencies that it promises to work with."""
+    install(session, "tests", resolution="lowest-direct")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Join what the tests measured; fail below the gate."""
+    session.install("coverage[toml]")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages, warnings being errors, and run the examples of docs and README."""
+    install(session, "docs")
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
+    session.run("python", "-m", "pytest", "-p", "tests.docs.examples", "README.md", "docs")
