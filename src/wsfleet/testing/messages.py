@@ -1,0 +1,76 @@
+"""
+What a test says about messages: what a server sends, and what it expects to have got.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+Payload: TypeAlias = str | bytes
+Sendable: TypeAlias = str | bytes | Mapping[str, Any]
+Reply: TypeAlias = Sendable | list[Sendable] | None
+Handler: TypeAlias = Callable[[Payload], Reply | Awaitable[Reply]]
+Expected: TypeAlias = (
+    str | bytes | re.Pattern[str] | Mapping[str, Any] | Callable[[Payload], object]
+)
+
+
+def encode(message: Sendable) -> Payload:
+    """Return a message as it goes out: mappings become JSON."""
+    return json.dumps(message) if isinstance(message, Mapping) else message
+
+
+def replies(reply: Reply) -> list[Payload]:
+    """Return what a handler's answer sends: nothing, one message or many."""
+    if reply is None:
+        return []
+    return [encode(message) for message in (reply if isinstance(reply, list) else [reply])]
+
+
+def echo(message: Payload) -> Reply:
+    """Answer with the same message."""
+    return message
+
+
+def json_rpc(message: Payload) -> Reply:
+    """Answer a JSON-RPC request with its own `params` as the result; ignore what is none."""
+    request = _json(message)
+    if not isinstance(request, dict) or "id" not in request:
+        return None
+    return {"jsonrpc": "2.0", "id": request["id"], "result": request.get("params")}
+
+
+def matches(expected: Expected, message: Payload) -> bool:
+    """
+    Tell whether a message is the expected one.
+
+    A str or bytes must be equal, a pattern must be found in the text, a mapping must be part of
+    the JSON object (its nested mappings too), and a callable must return something true.
+    """
+    match expected:
+        case str() | bytes():
+            return message == expected
+        case re.Pattern():
+            return isinstance(message, str) and expected.search(message) is not None
+        case Mapping():
+            return _contains(_json(message), expected)
+        case _:
+            return bool(expected(message))
+
+
+def _json(message: Payload) -> object:
+    try:
+        return json.loads(message)
+    except ValueError:
+        return None
+
+
+def _contains(whole: object, part: object) -> bool:
+    if not isinstance(part, Mapping):
+        return whole == part
+    return isinstance(whole, dict) and all(
+        key in whole and _contains(whole[key], value) for key, value in part.items()
+    )

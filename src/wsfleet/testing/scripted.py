@@ -1,0 +1,171 @@
+"""
+The inside of `MockServer`: what runs on the server's own loop.
+
+Rule 1: other threads read `seen` and the lengths of sets; they set `refusal`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+
+import httpx
+from websockets.asyncio.server import broadcast, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
+
+from .messages import replies
+from .peer import Peer, Peers, peer_class
+from .sockets import listen
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from typing import Any
+
+    from websockets.asyncio.server import Server, ServerConnection
+    from websockets.http11 import Request
+
+    from .messages import Handler, Payload
+
+Disconnect: TypeAlias = Literal["normal", "going_away", "reset", "freeze"] | int
+
+CLOSE_TIMEOUT: Final = 1.0
+_CONNECT_TIMEOUT: Final = 1.0
+_CODES: Final = {"normal": 1000, "going_away": 1001}
+_LOG: Final = logging.getLogger("wsfleet.testing")
+_LOG.addHandler(logging.NullHandler())
+_LOG.propagate = False  # failures are commanded here, and reported by the test
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client asked for when it connected."""
+
+    path: str
+    headers: httpx.Headers
+
+
+@dataclass(slots=True)
+class Refusal:
+    """How the next handshakes are refused."""
+
+    status: int
+    headers: Mapping[str, str]
+    times: int
+
+
+@dataclass(slots=True)
+class Seen:
+    """What clients did."""
+
+    received: list[Payload] = field(default_factory=list)
+    requests: list[Handshake] = field(default_factory=list)
+    accepted: int = 0
+    refused: int = 0
+
+
+class ScriptedServer:
+    """A `websockets` server that keeps its port, notes what it sees and breaks on command."""
+
+    def __init__(
+        self, handler: Handler, ssl_context: ssl.SSLContext | None, **options: object
+    ) -> None:
+        self.seen = Seen()
+        self.peers = Peers()
+        self.port = 0
+        self.refusal: Refusal | None = None
+        self.failure: Exception | None = None
+        self._handler = handler
+        self._server: Server | None = None
+        self._options: dict[str, Any] = {"ssl": ssl_context, **options}
+
+    async def start(self) -> None:
+        """Listen, on the port of the last time."""
+        if self._server is not None:
+            return
+        listener = listen(self.port)
+        self.port = listener.getsockname()[1]
+        self._server = await serve(
+            self._serve_peer,
+            sock=listener,
+            process_request=self._answer_request,
+            process_response=self._note_response,
+            create_connection=peer_class(self.peers),
+            ping_interval=None,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=None,
+            logger=_LOG,
+            **self._options,
+        )
+
+    async def stop(self) -> None:
+        """Stop listening and reset every socket."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close(close_connections=False)
+            for peer in tuple(self.peers.sockets):
+                peer.reset()
+            await server.wait_closed()
+
+    async def inject(self, message: Payload) -> None:
+        """Send to every open connection, once there is one."""
+        broadcast(await self._opened(), message)
+
+    async def disconnect(self, how: Disconnect) -> None:
+        """End every open connection, once there is one."""
+        for peer in await self._opened():
+            if how == "reset":
+                peer.reset()
+            elif how == "freeze":
+                peer.freeze()
+            else:
+                await peer.close(_CODES[how] if isinstance(how, str) else how)
+
+    async def _opened(self) -> tuple[Peer, ...]:
+        await self.peers.changes.wait_until(lambda: self.peers.opened, _CONNECT_TIMEOUT)
+        return tuple(self.peers.opened)
+
+    def _answer_request(self, _: ServerConnection, request: Request) -> Response | None:
+        headers = httpx.Headers(list(request.headers.raw_items()))
+        self.seen.requests.append(Handshake(request.path, headers))
+        refusal = self.refusal
+        if refusal is None or refusal.times <= 0:
+            return None
+        refusal.times -= 1
+        self.seen.refused += 1
+        fields = Headers({"Content-Length": "0", "Connection": "close"} | dict(refusal.headers))
+        return Response(refusal.status, HTTPStatus(refusal.status).phrase, fields, b"")
+
+    def _note_response(self, peer: ServerConnection, _: Request, response: Response) -> None:
+        # Before the client sees the answer, so that it can count on being known here.
+        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.seen.accepted += 1
+            self.peers.opened.add(cast(Peer, peer))
+            self.peers.changes.note()
+
+    async def _serve_peer(self, connection: ServerConnection) -> None:
+        peer = cast(Peer, connection)
+        try:
+            async for message in peer:
+                self.seen.received.append(message)
+                self.peers.changes.note()
+                await self._answer(peer, message)
+        except ConnectionClosed:
+            pass  # the client went away while it was being answered
+
+    async def _answer(self, peer: Peer, message: Payload) -> None:
+        try:
+            reply = self._handler(message)
+            answers = replies(await reply if inspect.isawaitable(reply) else reply)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+        for answer in answers:
+            if peer.frozen:
+                return
+            await peer.send(answer)

@@ -1,0 +1,186 @@
+"""
+A WebSocket server for tests: scripted replies, and failures on command.
+
+Rule 1: it runs in a thread of its own, so tests on every event loop use it alike.
+Rule 2: what is asserted has happened; waiting ends with an event and never by sleeping.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+
+from .background import BackgroundLoop
+from .certificates import loopback_contexts
+from .messages import echo, encode, matches
+from .scripted import CLOSE_TIMEOUT, Refusal, ScriptedServer
+
+if TYPE_CHECKING:
+    import ssl as tls
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from .messages import Expected, Handler, Payload, Sendable
+    from .scripted import Disconnect, Handshake
+
+
+class MockServer:
+    """
+    A server on 127.0.0.1 that a test scripts, watches and breaks.
+
+    Args:
+        handler: called with each message, in order, and returns what to answer: a message, a
+            list of messages or None; mappings go out as JSON. It may be async, and then runs on
+            the server's own asyncio loop. What it raises is raised at the block's end.
+            Without one, every message is sent back.
+        ssl: True for TLS with a certificate made on the spot (connect with
+            `client_ssl_context`; needs the extra `testing`), or a context of your own.
+        subprotocols: those that the server speaks, most wanted first.
+        compression: "deflate" to accept permessage-deflate, None to refuse it.
+    """
+
+    def __init__(
+        self,
+        handler: Handler | None = None,
+        *,
+        ssl: bool | tls.SSLContext = False,
+        subprotocols: Sequence[str] | None = None,
+        compression: Literal["deflate"] | None = None,
+    ) -> None:
+        self.client_ssl_context: tls.SSLContext | None = None
+        if ssl is True:
+            ssl, self.client_ssl_context = loopback_contexts()
+        self._scheme = "wss" if ssl else "ws"
+        self._loop = BackgroundLoop()
+        self._server = ScriptedServer(
+            handler or echo, ssl or None, subprotocols=subprotocols, compression=compression
+        )
+
+    def __repr__(self) -> str:
+        return f"<MockServer {self.url}, {self.connections} open>"
+
+    @property
+    def url(self) -> str:
+        """The address to connect to; it stays the same through `stop` and `start`."""
+        return f"{self._scheme}://127.0.0.1:{self._server.port}"
+
+    @property
+    def received(self) -> list[Payload]:
+        """Every message that clients sent, in order."""
+        return self._server.seen.received
+
+    @property
+    def requests(self) -> list[Handshake]:
+        """Every handshake, accepted or not, in order."""
+        return self._server.seen.requests
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open at this moment."""
+        return len(self._server.peers.opened)
+
+    @property
+    def accepted(self) -> int:
+        """How many connections were opened in all."""
+        return self._server.seen.accepted
+
+    @property
+    def refused(self) -> int:
+        """How many handshakes were refused."""
+        return self._server.seen.refused
+
+    async def __aenter__(self) -> Self:
+        """Listen on a free port."""
+        try:
+            await self._loop.start()
+            await self.start()
+        except BaseException:
+            await self._loop.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Reset what is open, and end the thread."""
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+            await self.stop()
+        await self._loop.stop()
+        if self._server.failure is not None and error is None:
+            raise self._server.failure
+
+    async def start(self) -> None:
+        """Listen again after `stop`, on the same port."""
+        await self._loop.call(self._server.start)
+
+    async def stop(self) -> None:
+        """Stop listening and reset every connection, as a killed process does."""
+        await self._loop.call(self._server.stop)
+
+    def refuse(
+        self, status: int = 503, headers: Mapping[str, str] | None = None, times: int = 1
+    ) -> None:
+        """Answer the next handshakes with this status and these headers; `times=0` stops it."""
+        self._server.refusal = Refusal(status, headers or {}, times)
+
+    async def inject_message(self, message: Sendable) -> None:
+        """
+        Send a message to every open connection, without waiting until they read it.
+
+        Raises:
+            TimeoutError: nobody was connected within a second.
+        """
+        await self._loop.call(self._server.inject, encode(message))
+
+    async def simulate_disconnect(self, how: Disconnect = "normal") -> None:
+        """
+        End every open connection; the server goes on listening.
+
+        Args:
+            how: "normal" (1000), "going_away" (1001) or a close code to end it politely;
+                "reset" for RST; "freeze" to neither read nor answer and keep the socket.
+
+        Raises:
+            TimeoutError: nobody was connected within a second.
+        """
+        await self._loop.call(self._server.disconnect, how)
+
+    async def wait_for_connections(self, count: int, timeout: float = 1.0) -> None:
+        """
+        Wait until exactly this many connections are open.
+
+        Raises:
+            TimeoutError: it did not happen within this many seconds.
+        """
+        changes = self._server.peers.changes
+        await self._loop.call(changes.wait_until, lambda: self.connections == count, timeout)
+
+    async def assert_message_sent(self, expected: Expected, timeout: float = 1.0) -> Payload:
+        """
+        Wait until a client has sent a message, and return it.
+
+        Args:
+            expected: the whole message, a pattern to find in it, a part of its JSON object, or
+                a callable that returns true for it.
+            timeout: how long to wait, in seconds.
+
+        Raises:
+            AssertionError: no such message came; the text shows those that did.
+        """
+        changes = self._server.peers.changes
+        try:
+            await self._loop.call(changes.wait_until, lambda: self._find(expected), timeout)
+        except TimeoutError:
+            came = "\n".join(f"  {message!r}" for message in self.received) or "  nothing"
+            raise AssertionError(
+                f"no client sent {expected!r} within {timeout} s; what was received:\n{came}"
+            ) from None
+        return self._find(expected)[0]
+
+    def _find(self, expected: Expected) -> list[Payload]:
+        return [message for message in self.received if matches(expected, message)]
