@@ -17,6 +17,7 @@ if importlib.util.find_spec("wsfleet") is None:  # a checkout in which nothing i
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
+THREAD_NAME = "wsfleet-testing"
 FD_FOLDER = Path("/proc/self/fd")
 needs_uvloop = pytest.mark.skipif(
     importlib.util.find_spec("uvloop") is None, reason="uvloop has no build for this platform"
@@ -54,13 +55,18 @@ def open_sockets() -> set[str]:
     return {link for link in links if link.startswith("socket:")}
 
 
+def belongs_to_us(thread: threading.Thread) -> bool:
+    """Tell threads that must end from the idle workers that event loops keep."""
+    return thread.name == THREAD_NAME or not thread.daemon
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
-    """Fail a test that leaves a socket open or a non-daemon thread running."""
+    """Fail a test that leaves a socket open or a thread running."""
     sockets, threads = open_sockets(), set(threading.enumerate())
     yield
     if open_sockets() - sockets:
         gc.collect()  # a reference cycle is no leak, a socket that nobody frees is
     assert not open_sockets() - sockets, "the test left sockets open"
-    left = {thread for thread in set(threading.enumerate()) - threads if not thread.daemon}
+    left = {thread for thread in set(threading.enumerate()) - threads if belongs_to_us(thread)}
     assert not left, "the test left threads running"

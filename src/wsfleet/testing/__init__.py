@@ -7,6 +7,8 @@ For pytest fixtures, put `pytest_plugins = ["wsfleet.testing.plugin"]` into your
 from __future__ import annotations
 
 from .messages import echo, json_rpc
+from .proxy import FaultProxy
+from .raw import RawConnection, RawServer
 from .server import MockServer
 
-__all__ = ["MockServer", "echo", "json_rpc"]
+__all__ = ["FaultProxy", "MockServer", "RawConnection", "RawServer", "echo", "json_rpc"]

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import anyio
-
-from .background import BackgroundLoop
 from .certificates import loopback_contexts
 from .messages import echo, encode, matches
-from .scripted import CLOSE_TIMEOUT, Refusal, ScriptedServer
+from .owned import OwnedServer
+from .scripted import Refusal, ScriptedServer
 
 if TYPE_CHECKING:
     import ssl as tls
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
 
     from .messages import Expected, Handler, Payload, Sendable
     from .scripted import Disconnect, Handshake
 
 
-class MockServer:
+class MockServer(OwnedServer):
     """
     A server on 127.0.0.1 that a test scripts, watches and breaks.
 
@@ -49,17 +45,14 @@ class MockServer:
         subprotocols: Sequence[str] | None = None,
         compression: Literal["deflate"] | None = None,
     ) -> None:
+        super().__init__()
         self.client_ssl_context: tls.SSLContext | None = None
         if ssl is True:
             ssl, self.client_ssl_context = loopback_contexts()
         self._scheme = "wss" if ssl else "ws"
-        self._loop = BackgroundLoop()
         self._server = ScriptedServer(
             handler or echo, ssl or None, subprotocols=subprotocols, compression=compression
         )
-
-    def __repr__(self) -> str:
-        return f"<MockServer {self.url}, {self.connections} open>"
 
     @property
     def url(self) -> str:
@@ -90,29 +83,6 @@ class MockServer:
     def refused(self) -> int:
         """How many handshakes were refused."""
         return self._server.seen.refused
-
-    async def __aenter__(self) -> Self:
-        """Listen on a free port."""
-        try:
-            await self._loop.start()
-            await self.start()
-        except BaseException:
-            await self._loop.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Reset what is open, and end the thread."""
-        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
-            await self.stop()
-        await self._loop.stop()
-        if self._server.failure is not None and error is None:
-            raise self._server.failure
 
     async def start(self) -> None:
         """Listen again after `stop`, on the same port."""
@@ -184,3 +154,6 @@ class MockServer:
 
     def _find(self, expected: Expected) -> list[Payload]:
         return [message for message in self.received if matches(expected, message)]
+
+    def _script_failure(self) -> Exception | None:
+        return self._server.failure
