@@ -1,0 +1,294 @@
+"""
+One open WebSocket, from its upgrade to the end of its socket.
+
+Rule 1: messages go out whole, in one synchronous step; only waiting for room can be cancelled.
+Rule 2: control frames are answered as they are read, before anybody sees a message.
+Rule 3: how it ended is written once, in `ending`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from .decoder import Decoder
+from .frames import CloseCode, Opcode, ProtocolViolation, close_payload, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .deflate import Deflater
+    from .handshake import Agreed
+    from .link import Link
+
+
+class Sink(Protocol):
+    """
+    Who takes what arrives.
+
+    Called from wherever bytes are read, so a method must not raise: what it calls may.
+    """
+
+    def on_text(self, data: Any) -> None:
+        """Take a text message, as `text_factory` made it."""
+
+    def on_binary(self, data: bytes) -> None:
+        """Take a binary message."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """Take a pong, asked for or not."""
+
+    def on_violation(self, reason: str) -> None:
+        """Take note that the peer broke the protocol; the connection ends after this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """
+    Why a connection can no longer be used.
+
+    Attributes:
+        code: the peer's close code (1005 when its close frame had none), or None when it sent
+            no close frame.
+        reason: the peer's words, or what broke.
+        clean: whether one side said goodbye as it should.
+        error: what broke the socket, if anything did.
+    """
+
+    code: int | None
+    reason: str
+    clean: bool
+    error: Exception | None = None
+
+
+class Connection:
+    """
+    One open WebSocket over a link.
+
+    Args:
+        link: the bytes below.
+        agreed: what the upgrade settled.
+        sink: who takes what arrives.
+        max_message_size: bytes above which an inbound message ends the connection with 1009, or
+            None.
+        text_factory: makes of a text message's bytes what the sink gets; raises
+            `UnicodeDecodeError` where they are not UTF-8.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_deflater",
+        "_ended",
+        "_gone",
+        "_link",
+        "_owed_pong",
+        "_room",
+        "_sink",
+        "ending",
+        "on_binary",
+        "on_pong",
+        "on_text",
+        "paused",
+        "pauses",
+        "reads",
+        "subprotocol",
+    )
+
+    def __init__(
+        self,
+        link: Link,
+        agreed: Agreed,
+        sink: Sink,
+        *,
+        max_message_size: int | None,
+        text_factory: Callable[[bytes], Any],
+    ) -> None:
+        self.subprotocol = agreed.subprotocol
+        self.ending: Ending | None = None
+        self.reads = 0
+        self.pauses = 0
+        self.paused = False
+        # The decoder calls the sink itself: a step less for each message.
+        self.on_text = sink.on_text
+        self.on_binary = sink.on_binary
+        self.on_pong = sink.on_pong
+        self._sink = sink
+        self._link = link
+        deflate = agreed.deflate
+        self._deflater: Deflater | None = None if deflate is None else deflate.deflater
+        self._decoder = Decoder(
+            self,
+            max_message_size=max_message_size,
+            text_factory=text_factory,
+            inflater=None if deflate is None else deflate.inflater,
+        )
+        self._owed_pong: bytes | None = None
+        self._ended = anyio.Event()
+        self._gone = anyio.Event()
+        self._room: anyio.Event | None = None
+
+    # sending
+
+    @property
+    def open(self) -> bool:
+        """Whether a message can still be sent."""
+        return self.ending is None and not self._link.closing
+
+    @property
+    def full(self) -> bool:
+        """Whether the write buffer is above its high-water mark."""
+        return self._link.full
+
+    def send_text(self, payload: bytes) -> None:
+        """
+        Hand over a text message, whole; the caller has seen that the connection is `open`.
+        """
+        self._send(Opcode.TEXT, payload)
+
+    def send_binary(self, payload: bytes) -> None:
+        """
+        Hand over a binary message, whole; the caller has seen that the connection is `open`.
+        """
+        self._send(Opcode.BINARY, payload)
+
+    def _send(self, opcode: Opcode, payload: bytes) -> None:
+        deflater = self._deflater
+        if deflater is None or len(payload) < deflater.threshold:
+            self._link.write(encode(opcode, payload))
+        else:
+            self._link.write(encode(opcode, deflater.deflate(payload), compressed=True))
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping (RFC 6455 section 5.5.2), if anything can still be sent."""
+        if self.open:
+            self._link.write(encode(Opcode.PING, payload))
+
+    async def room(self) -> None:
+        """
+        Return once the write buffer has room, or the connection has ended. Cancelling it sends
+        nothing.
+        """
+        while self._link.full and self.open:
+            if self._room is None:
+                self._room = anyio.Event()
+            await self._room.wait()
+
+    # receiving
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._link.start(self._feed, self._link_ended, self._writable)
+
+    def pause_reading(self) -> None:
+        """Take no more from the network; what was read is delivered."""
+        self.paused = True
+        self.pauses += 1
+        self._link.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take from the network again."""
+        self.paused = False
+        self._link.resume_reading()
+
+    def _feed(self, data: bytes) -> None:
+        self.reads += 1
+        try:
+            self._decoder.feed(data)
+        except ProtocolViolation as violation:
+            self._sink.on_violation(violation.reason)
+            self.fail(violation.code, violation.reason)
+
+    def on_ping(self, payload: bytes) -> None:
+        """
+        Answer (RFC 6455 section 5.5.3); of several pings on a full link only the last is owed
+        an answer.
+        """
+        if self._link.full:
+            self._owed_pong = payload
+        elif self.open:
+            self._link.write(encode(Opcode.PONG, payload))
+
+    def on_close(self, code: int | None, reason: str) -> None:
+        """
+        Echo the peer's close frame (RFC 6455 section 5.5.1); the peer then closes the socket.
+        """
+        seen = CloseCode.NO_STATUS_RCVD if code is None else code
+        self._end(Ending(seen, reason, clean=True), close_payload(code, ""))
+
+    def _writable(self) -> None:
+        owed, self._owed_pong = self._owed_pong, None
+        if owed is not None and self.open:
+            self._link.write(encode(Opcode.PONG, owed))
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.set()
+
+    # ending
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye, once; `finish` then waits for the peer's."""
+        self._end(Ending(None, reason, clean=True), close_payload(code, reason))
+
+    def fail(self, code: int, reason: str) -> None:
+        """Say goodbye and listen no more (RFC 6455 section 7.1.7)."""
+        self._decoder.stop()
+        self._end(Ending(None, reason, clean=False), close_payload(code, reason))
+
+    def abort(self, reason: str) -> None:
+        """Give the socket up without a goodbye."""
+        self._end(Ending(None, reason, clean=False))
+        self._link.abort()
+
+    def _end(self, ending: Ending, goodbye: bytes | None = None) -> None:
+        if self.ending is not None:
+            return
+        if goodbye is not None and not self._link.closing:
+            self._link.write(encode(Opcode.CLOSE, goodbye))
+            self.resume_reading()  # the peer's goodbye is to be heard
+        self.ending = ending
+        self._ended.set()
+        self._wake_senders()
+
+    def _link_ended(self, error: Exception | None) -> None:
+        what = (
+            "the peer closed the socket"
+            if error is None
+            else f"{type(error).__name__}: {error}"
+        )
+        self._end(Ending(None, what, clean=False, error=error))
+        self._gone.set()
+
+    # its life
+
+    async def pump(self) -> None:
+        """Move bytes until the socket has ended, where no event loop does it."""
+        await self._link.pump()
+
+    async def ended(self) -> Ending:
+        """
+        Return once nothing can be sent any more, and say why. Cancelling it changes nothing.
+        """
+        await self._ended.wait()
+        assert self.ending is not None
+        return self.ending
+
+    async def finish(self, close_timeout: float) -> None:
+        """
+        Wait for the peer's goodbye, and free the socket.
+
+        Args:
+            close_timeout: seconds that the peer has; the socket is given up after them, and at
+                once when this is cancelled.
+        """
+        try:
+            with anyio.move_on_after(close_timeout):
+                await self._gone.wait()
+        finally:
+            self._link.abort()
+            with anyio.move_on_after(close_timeout, shield=True):
+                await self._link.aclose()

@@ -1,0 +1,292 @@
+"""
+Bytes from the server become messages (RFC 6455 sections 5 and 8.1).
+
+Rule 1: this module does no I/O and holds no clock; whatever the split of the bytes, the
+messages are the same.
+Rule 2: a frame is judged by its header, before its payload is kept: nothing that is too large
+is ever held.
+Rule 3: every byte is copied a fixed number of times, however many reads or fragments a message
+takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .frames import CloseCode, Opcode, ProtocolViolation, decode_utf8, parse_close
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .deflate import Inflater
+
+_FIN: Final = 0x80
+_RSV1: Final = 0x40
+_RSV23: Final = 0x30
+_RSV: Final = _RSV1 | _RSV23
+_OPCODE: Final = 0x0F
+_MASKED: Final = 0x80
+_WHOLE_TEXT: Final = _FIN | Opcode.TEXT
+_WHOLE_BINARY: Final = _FIN | Opcode.BINARY
+_LENGTH_16: Final = 126
+_LENGTH_64: Final = 127
+_LONGEST_7: Final = 125
+_LONGEST_16: Final = 0xFFFF
+_LONGEST_64: Final = (1 << 63) - 1
+_LONGEST_CONTROL: Final = 125
+_FIRST_CONTROL: Final = 0x8
+_KNOWN: Final = frozenset(int(opcode) for opcode in Opcode)
+
+
+class Receiver(Protocol):
+    """Who takes what was decoded, in order."""
+
+    def on_text(self, data: Any) -> None:
+        """Take a text message, as the text factory made it."""
+
+    def on_binary(self, data: bytes) -> None:
+        """Take a binary message."""
+
+    def on_ping(self, payload: bytes) -> None:
+        """Take a ping."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """Take a pong."""
+
+    def on_close(self, code: int | None, reason: str) -> None:
+        """Take the peer's goodbye; nothing comes after it."""
+
+
+class Decoder:
+    """
+    Decodes what one server sends over one connection.
+
+    Args:
+        receiver: takes what was decoded; what it raises comes out of `feed` as it is.
+        max_message_size: bytes of the largest message, inflated and over all its fragments, or
+            None.
+        text_factory: makes of a text message's bytes what the receiver gets; raises
+            `UnicodeDecodeError` where they are not UTF-8.
+        inflater: inflates compressed messages, where compression was negotiated.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_chunks",
+        "_first",
+        "_fragments",
+        "_held",
+        "_inflater",
+        "_max_size",
+        "_missing",
+        "_opened_by",
+        "_receiver",
+        "_rest",
+        "_stopped",
+        "_text_factory",
+    )
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        *,
+        max_message_size: int | None,
+        text_factory: Callable[[bytes], Any] = decode_utf8,
+        inflater: Inflater | None = None,
+    ) -> None:
+        self._receiver = receiver
+        self._max_size = max_message_size
+        self._text_factory = text_factory
+        self._inflater = inflater
+        self._stopped = False
+        self._busy = False
+        # Bytes of a header that has not come whole.
+        self._rest = b""
+        # A frame whose payload has not come whole: its first byte, what came, and what has not.
+        self._first = 0
+        self._chunks: list[bytes] = []
+        self._missing = 0
+        # A message whose fragments have not all come: the first byte of its first frame, or 0.
+        self._opened_by = 0
+        self._fragments: list[bytes] = []
+        self._held = 0
+
+    def stop(self) -> None:
+        """Ignore whatever else comes, the rest of the present read included."""
+        self._stopped = True
+
+    def feed(self, data: bytes) -> None:
+        """
+        Decode all of a read.
+
+        Raises:
+            ProtocolViolation: the peer broke a rule; what came before has been delivered, what
+                comes after is ignored.
+        """
+        # Busy stays set when an exception leaves: where in the stream we are is not known then.
+        if self._stopped or self._busy:
+            return
+        self._busy = True
+        pos = 0
+        if self._missing:
+            if len(data) < self._missing:
+                self._chunks.append(data)
+                self._missing -= len(data)
+                self._busy = False
+                return
+            pos = self._complete(data)
+        elif self._rest:
+            data = self._rest + data
+            self._rest = b""
+        self._rest = self._decode(data, pos)
+        self._busy = False
+
+    def _complete(self, data: bytes) -> int:
+        """Take the end of a frame that came in parts; return where the next one begins."""
+        size = self._missing
+        self._chunks.append(data[:size])
+        payload = b"".join(self._chunks)
+        self._chunks = []
+        self._missing = 0
+        self._take(self._first, payload)
+        return size
+
+    def _decode(self, data: bytes, pos: int) -> bytes:  # noqa: C901, PLR0912 - one loop, for speed
+        """
+        Decode from a position on; return the bytes of a last header that is not whole.
+
+        The common frame is handled inline: a call for each would halve the speed.
+        """
+        end = len(data)
+        limit = _LONGEST_64 if self._max_size is None else self._max_size
+        on_text, on_binary = self._receiver.on_text, self._receiver.on_binary
+        text_factory = self._text_factory
+        while end - pos >= 2 and not self._stopped:  # noqa: PLR2004 - the shortest header
+            first = data[pos]
+            size = data[pos + 1]
+            if size <= _LONGEST_7:
+                start = pos + 2
+            elif size == _LENGTH_16:
+                start = pos + 4
+                if start > end:
+                    break
+                size = data[pos + 2] << 8 | data[pos + 3]
+                if size <= _LONGEST_7:
+                    raise _violation("length not minimal")
+            elif size == _LENGTH_64:
+                start = pos + 10
+                if start > end:
+                    break
+                size = int.from_bytes(data[pos + 2 : start])
+                if not _LONGEST_16 < size <= _LONGEST_64:
+                    raise _violation("length not minimal, or too large")
+            else:
+                raise _violation("masked frame from the server")
+            pos = start + size
+            if first == _WHOLE_TEXT and not self._opened_by and pos <= end and size <= limit:
+                try:
+                    text = text_factory(data[start:pos])
+                except UnicodeDecodeError:
+                    raise _not_utf8() from None
+                on_text(text)
+            elif (
+                first == _WHOLE_BINARY and not self._opened_by and pos <= end and size <= limit
+            ):
+                on_binary(data[start:pos])
+            else:
+                self._check(first, size)
+                if pos > end:
+                    self._first = first
+                    self._chunks = [data[start:]]
+                    self._missing = pos - end
+                    return b""
+                self._take(first, data[start:pos])
+        return b"" if self._stopped else data[pos:]
+
+    def _check(self, first: int, size: int) -> None:
+        """Judge a frame by its header."""
+        opcode = first & _OPCODE
+        if opcode not in _KNOWN:
+            raise _violation(f"reserved opcode {opcode}")
+        if first & _RSV and not self._may_be_compressed(first, opcode):
+            raise _violation("reserved bits set")
+        if opcode >= _FIRST_CONTROL:
+            if not first & _FIN:
+                raise _violation("fragmented control frame")
+            if size > _LONGEST_CONTROL:
+                raise _violation("control frame too long")
+            return
+        if opcode == Opcode.CONT and not self._opened_by:
+            raise _violation("continuation of nothing")
+        if opcode != Opcode.CONT and self._opened_by:
+            raise _violation("new message inside a fragmented one")
+        if self._max_size is not None and self._held + size > self._room(first):
+            raise _too_big(self._max_size)
+
+    def _may_be_compressed(self, first: int, opcode: int) -> bool:
+        if first & _RSV23 or self._inflater is None:
+            return False
+        return opcode in {Opcode.TEXT, Opcode.BINARY}
+
+    def _room(self, first: int) -> int:
+        """
+        Return the bytes that a message may take on the wire: incompressible data grow a little
+        when deflated.
+        """
+        assert self._max_size is not None
+        compressed = (self._opened_by or first) & _RSV1
+        return self._max_size + (self._max_size >> 8) + 64 if compressed else self._max_size
+
+    def _take(self, first: int, payload: bytes) -> None:
+        """Take a frame that is whole, and was judged."""
+        opcode = first & _OPCODE
+        if opcode >= _FIRST_CONTROL:
+            self._take_control(opcode, payload)
+            return
+        if opcode != Opcode.CONT:
+            self._opened_by = first
+        if first & _FIN:
+            self._finish_message(payload)
+        else:
+            self._fragments.append(payload)
+            self._held += len(payload)
+
+    def _take_control(self, opcode: int, payload: bytes) -> None:
+        if opcode == Opcode.PING:
+            self._receiver.on_ping(payload)
+        elif opcode == Opcode.PONG:
+            self._receiver.on_pong(payload)
+        else:
+            self._stopped = True
+            self._receiver.on_close(*parse_close(payload))
+
+    def _finish_message(self, payload: bytes) -> None:
+        first, self._opened_by = self._opened_by, 0
+        if self._fragments:
+            self._fragments.append(payload)
+            payload = b"".join(self._fragments)
+            self._fragments = []
+            self._held = 0
+        if first & _RSV1:
+            assert self._inflater is not None
+            payload = self._inflater.inflate(payload, self._max_size)
+        if first & _OPCODE == Opcode.BINARY:
+            self._receiver.on_binary(payload)
+            return
+        try:
+            text = self._text_factory(payload)
+        except UnicodeDecodeError:
+            raise _not_utf8() from None
+        self._receiver.on_text(text)
+
+
+def _violation(reason: str) -> ProtocolViolation:
+    return ProtocolViolation(CloseCode.PROTOCOL_ERROR, reason)
+
+
+def _too_big(limit: int) -> ProtocolViolation:
+    return ProtocolViolation(CloseCode.MESSAGE_TOO_BIG, f"message larger than {limit} bytes")
+
+
+def _not_utf8() -> ProtocolViolation:
+    return ProtocolViolation(CloseCode.INVALID_DATA, "text message is not UTF-8")

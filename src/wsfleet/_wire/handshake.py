@@ -1,0 +1,120 @@
+"""
+The server's answer to an upgrade, judged (RFC 6455 section 4.1).
+
+Rule: pure functions; no header value of the client's is ever part of an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from .deflate import ExtensionError, accept
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import httpx
+
+    from .deflate import Deflate, Negotiated
+
+_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_SWITCHING_PROTOCOLS: Final = 101
+
+
+class HandshakeError(ValueError):
+    """The server's answer breaks RFC 6455."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What an upgrade settled."""
+
+    subprotocol: str | None
+    deflate: Negotiated | None
+
+
+def accept_key(key: str) -> str:
+    """Return the only right `Sec-WebSocket-Accept` for a key (section 4.2.2)."""
+    digest = hashlib.sha1((key + _GUID).encode(), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def check_answer(
+    *,
+    status: int,
+    headers: httpx.Headers,
+    key: str,
+    subprotocols: Sequence[str],
+    offered_deflate: Deflate | None,
+) -> Agreed:
+    """
+    Judge the server's answer.
+
+    Args:
+        status: its HTTP status.
+        headers: its headers.
+        key: the `Sec-WebSocket-Key` that was sent.
+        subprotocols: those that were offered.
+        offered_deflate: the compression that was offered, or None.
+
+    Raises:
+        HandshakeError: it is not the answer of a WebSocket server to this upgrade.
+    """
+    if status != _SWITCHING_PROTOCOLS:
+        msg = f"the server answered {status} instead of 101"
+        raise HandshakeError(msg)
+    if not _names(headers, "upgrade", "websocket"):
+        msg = "the server switched to something that is not websocket"
+        raise HandshakeError(msg)
+    if not _names(headers, "connection", "upgrade"):
+        msg = "the server's Connection header does not say upgrade"
+        raise HandshakeError(msg)
+    if headers.get_list("sec-websocket-accept") != [accept_key(key)]:
+        msg = "the server's Sec-WebSocket-Accept is missing or wrong: is it a WebSocket server?"
+        raise HandshakeError(msg)
+    try:
+        deflate = accept(headers.get("sec-websocket-extensions"), offered_deflate)
+    except ExtensionError as exc:
+        raise HandshakeError(str(exc)) from exc
+    return Agreed(_chosen_subprotocol(headers, subprotocols), deflate)
+
+
+def _names(headers: httpx.Headers, header: str, token: str) -> bool:
+    values = headers.get_list(header, split_commas=True)
+    return any(value.strip().lower() == token for value in values)
+
+
+def _chosen_subprotocol(headers: httpx.Headers, offered: Sequence[str]) -> str | None:
+    chosen = headers.get_list("sec-websocket-protocol")
+    if not chosen:
+        return None
+    if len(chosen) > 1 or chosen[0] not in offered:
+        msg = f"the server chose a subprotocol that was not offered: {', '.join(chosen)[:60]}"
+        raise HandshakeError(msg)
+    return chosen[0]
+
+
+def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
+    """
+    Return the seconds that a server asks to wait (RFC 9110 section 10.2.3), or None where it
+    asks for nothing.
+
+    Args:
+        headers: of its answer.
+        now: against which a date is taken; aware.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])  # 30 years are enough, and fit a float
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())

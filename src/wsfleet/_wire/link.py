@@ -1,0 +1,71 @@
+"""
+The narrow door to the network: what a WebSocket needs of the bytes below it.
+
+Two things satisfy it: `PushLink` (asyncio and uvloop: the event loop calls us) and `PullLink`
+(any `httpcore` stream, on any loop: we read).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HIGH_WATER: Final = 64 * 1024
+"""Bytes written but not taken by the network above which a link is `full`."""
+
+LOW_WATER: Final = 16 * 1024
+"""Bytes at which a full link has room again."""
+
+LINK: Final = "wsfleet.link"
+"""Name under which a network stream of ours hands out its link."""
+
+
+class Link(Protocol):
+    """
+    One duplex stream of bytes after the upgrade.
+
+    `write` takes the bytes whole, now, and never waits: whoever minds the size of the buffer
+    looks at `full` first. Once the link has ended, `write` does nothing and `closing` is True.
+    """
+
+    full: bool
+    """Whether more than `HIGH_WATER` bytes wait to be taken by the network."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether bytes written now would be lost."""
+
+    def start(
+        self,
+        feed: Callable[[bytes], None],
+        ended: Callable[[Exception | None], None],
+        writable: Callable[[], None],
+    ) -> None:
+        """
+        Begin to deliver.
+
+        Args:
+            feed: called with bytes as they arrive.
+            ended: called once, with what broke the link or None at its orderly end.
+            writable: called each time that a full link has room again.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the network, whole."""
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the network until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+
+    def abort(self) -> None:
+        """Give the socket up at once; what was not taken by the network is lost."""
+
+    async def pump(self) -> None:
+        """Do the link's reading and writing until it ends, where no event loop does it."""
+
+    async def aclose(self) -> None:
+        """Free what the link holds beside its socket."""

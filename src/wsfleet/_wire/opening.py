@@ -1,0 +1,192 @@
+"""
+Opens a WebSocket: one upgrade through httpx-ws, under one deadline, with errors in our own
+words.
+
+httpx-ws sends the upgrade and hands the stream to a session class; ours only keeps what it was
+given.
+"""
+
+from __future__ import annotations
+
+import base64
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import httpx
+import httpx_ws
+
+from wsfleet.errors import HandshakeRejectedError
+
+from .connection import Connection, Sink
+from .handshake import Agreed, HandshakeError, check_answer
+from .link import LINK, Link
+from .pull import PullLink
+from .push import PushLink
+from .redact import redact_url
+from .refusals import FOREIGN_ERRORS, connect_error, rejection
+from .transport import UpgradeTransport, default_ssl_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Callable
+    from typing import Self
+
+    import httpcore
+
+    from .deflate import Deflate
+
+USER_AGENT: Final = "wsfleet"
+_ALL: Final = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """
+    What one connection is opened to, and how.
+
+    Attributes:
+        url: `ws://` or `wss://`; may carry secrets, so it is never shown.
+        headers: sent with the upgrade; may carry secrets.
+        timeout: seconds for the whole attempt: DNS, TCP, TLS and upgrade.
+        subprotocols: offered, the preferred one first.
+        compression: what permessage-deflate to offer, or None.
+        max_message_size: bytes of the largest inbound message, or None.
+        ssl_context: instead of the default one, which trusts certifi's roots.
+        proxy: URL of an HTTP or SOCKS proxy.
+        http_client: a client of the user's own, through which to connect.
+        text_factory: what a text message becomes.
+    """
+
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    timeout: float
+    subprotocols: tuple[str, ...]
+    compression: Deflate | None
+    max_message_size: int | None
+    ssl_context: ssl.SSLContext | None
+    proxy: str | None = field(repr=False)
+    http_client: httpx.AsyncClient | None
+    text_factory: Callable[[bytes], Any]
+
+
+async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
+    """
+    Connect, upgrade, and return a connection that has not begun to deliver.
+
+    Raises:
+        ConnectError: one of its kinds; nothing is left open.
+
+    Cancelling it leaves nothing open.
+    """
+    shown = redact_url(endpoint.url)
+    try:
+        with anyio.fail_after(endpoint.timeout):
+            return await _upgrade(endpoint, sink)
+    except httpx_ws.WebSocketUpgradeError as exc:
+        raise rejection(exc.response, shown) from None
+    except httpx_ws.WebSocketDisconnect:
+        raise rejection(httpx.Response(httpx.codes.FORBIDDEN), shown) from None
+    except HandshakeError as exc:
+        raise HandshakeRejectedError(shown, str(exc), httpx.codes.SWITCHING_PROTOCOLS) from exc
+    except FOREIGN_ERRORS as exc:
+        raise connect_error(exc, shown, endpoint.timeout) from exc
+
+
+async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
+    link: Link | None = None
+    try:
+        async with AsyncExitStack() as resources:
+            session = await _enter(endpoint, resources)
+            agreed = _agree(endpoint, session.answer)
+            link = await _take_link(session, resources)
+    except BaseException:
+        if (
+            link is not None
+        ):  # leaving the HTTP machinery was cancelled; it no longer minds the socket
+            link.abort()
+        raise
+    return Connection(
+        link,
+        agreed,
+        sink,
+        max_message_size=endpoint.max_message_size,
+        text_factory=endpoint.text_factory,
+    )
+
+
+async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
+    url = httpx.URL(endpoint.url)
+    headers = httpx.Headers(endpoint.headers)
+    headers.setdefault("user-agent", USER_AGENT)
+    extensions: dict[str, Any] = {}
+    client = endpoint.http_client
+    if client is None:
+        client = await resources.enter_async_context(_make_client(endpoint))
+        # httpx logs each URL: it gets one without secrets, and the wire gets the real target.
+        extensions["target"] = url.raw_path
+        if url.userinfo:
+            headers.setdefault("authorization", _basic_auth(url))
+        url = url.copy_with(userinfo=b"", query=None)
+    if endpoint.compression is not None:
+        headers["sec-websocket-extensions"] = endpoint.compression.offer()
+    opener = httpx_ws.AsyncWebSocketClient(client, session_class=_Upgraded)
+    return await resources.enter_async_context(
+        opener.connect(
+            str(url),
+            list(endpoint.subprotocols) or None,
+            headers=headers,
+            extensions=extensions,
+            follow_redirects=False,
+            timeout=None,
+        )
+    )
+
+
+def _make_client(endpoint: Endpoint) -> httpx.AsyncClient:
+    if endpoint.proxy is None:
+        return httpx.AsyncClient(
+            transport=UpgradeTransport(endpoint.ssl_context), trust_env=False
+        )
+    context = endpoint.ssl_context or default_ssl_context()
+    return httpx.AsyncClient(proxy=endpoint.proxy, verify=context, trust_env=False)
+
+
+def _basic_auth(url: httpx.URL) -> str:
+    credentials = f"{url.username}:{url.password}".encode()
+    return f"Basic {base64.b64encode(credentials).decode()}"
+
+
+def _agree(endpoint: Endpoint, answer: httpx.Response) -> Agreed:
+    return check_answer(
+        status=answer.status_code,
+        headers=answer.headers,
+        key=answer.request.headers["sec-websocket-key"],
+        subprotocols=endpoint.subprotocols,
+        offered_deflate=endpoint.compression,
+    )
+
+
+async def _take_link(session: _Upgraded, resources: AsyncExitStack) -> Link:
+    """Take the bytes over from the HTTP machinery, which can go where the socket is ours."""
+    link = session.stream.get_extra_info(LINK)
+    if isinstance(link, PushLink):
+        link.detach()
+        link.unread(await session.stream.read(_ALL))
+        return link
+    return PullLink(session.stream, resources.pop_all())
+
+
+class _Upgraded(httpx_ws.AsyncWebSocketSession):
+    """Keeps what httpx-ws hands over, and does nothing with it."""
+
+    def __init__(
+        self, stream: httpcore.AsyncNetworkStream, *, response: httpx.Response, **_: object
+    ) -> None:
+        self.stream = stream
+        self.answer = response
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        yield self

@@ -1,0 +1,149 @@
+"""
+The link over any httpcore stream: trio, a proxy, an in-process ASGI app.
+
+A reader and a writer task live in `pump`. A cancelled caller never interrupts a write: callers
+only fill the buffer, and the writer is cancelled only when the whole link is given up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from .link import HIGH_WATER, LOW_WATER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AsyncExitStack
+
+    import httpcore
+
+_READ_SIZE = 64 * 1024
+
+
+class PullLink:
+    """
+    Satisfies `Link` by reading a stream.
+
+    Args:
+        stream: where bytes come from and go to.
+        resources: what lives as long as the stream, and closes it.
+    """
+
+    __slots__ = (
+        "_aborted",
+        "_buffer",
+        "_buffered",
+        "_ended",
+        "_feed",
+        "_filled",
+        "_resources",
+        "_resumed",
+        "_scope",
+        "_stream",
+        "_writable",
+        "full",
+    )
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, resources: AsyncExitStack) -> None:
+        self.full = False
+        self._stream = stream
+        self._resources = resources
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._filled = anyio.Event()
+        self._resumed = anyio.Event()
+        self._resumed.set()
+        self._scope = anyio.CancelScope()
+        self._aborted = False
+        self._feed: Callable[[bytes], None] = _nowhere
+        self._ended: Callable[[Exception | None], None] = _nowhere
+        self._writable: Callable[[], None] = _nothing
+
+    @property
+    def closing(self) -> bool:
+        return self._aborted
+
+    def start(
+        self,
+        feed: Callable[[bytes], None],
+        ended: Callable[[Exception | None], None],
+        writable: Callable[[], None],
+    ) -> None:
+        self._feed, self._ended, self._writable = feed, ended, writable
+
+    def write(self, data: bytes) -> None:
+        if self._aborted:
+            return
+        self._buffer.append(data)
+        self._buffered += len(data)
+        self.full = self._buffered > HIGH_WATER
+        self._filled.set()
+
+    def pause_reading(self) -> None:
+        if self._resumed.is_set():
+            self._resumed = anyio.Event()
+
+    def resume_reading(self) -> None:
+        self._resumed.set()
+
+    def abort(self) -> None:
+        self._aborted = True
+        self._scope.cancel()
+
+    async def pump(self) -> None:
+        broken: Exception | None = None
+        with self._scope:
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write_all)
+                    await self._read_all()
+                    tasks.cancel_scope.cancel()
+            except* Exception as errors:  # noqa: BLE001 - the stream may be anybody's: whatever it raises, it is lost
+                broken = _first(errors)
+        self._finish(broken)
+
+    async def _read_all(self) -> None:
+        while data := await self._stream.read(_READ_SIZE):
+            self._feed(data)
+            await self._resumed.wait()
+
+    async def _write_all(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled = anyio.Event()
+            data, self._buffer = b"".join(self._buffer), []
+            await self._stream.write(data)
+            self._taken(len(data))
+
+    def _taken(self, size: int) -> None:
+        self._buffered -= size
+        if self.full and self._buffered <= LOW_WATER:
+            self.full = False
+            self._writable()
+
+    def _finish(self, broken: Exception | None) -> None:
+        self._aborted = True
+        ended, self._ended = self._ended, _nowhere
+        self._feed, self._writable = _nowhere, _nothing
+        ended(broken)
+
+    async def aclose(self) -> None:
+        await self._resources.aclose()
+
+
+def _nowhere(_: object) -> None:
+    """Take what comes before a connection listens, and after it ended."""
+
+
+def _nothing() -> None:
+    """Tell nobody."""
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)
+    return error

@@ -1,0 +1,271 @@
+"""
+The link on asyncio and uvloop: the event loop pushes bytes into us.
+
+During the upgrade `PushStream` lets httpcore pull (it speaks HTTP that way). After it,
+`PushLink.start` has the codec fed straight from `data_received`: no task wakes up for a read,
+none waits for a write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import httpcore
+
+from .link import HIGH_WATER, LINK, LOW_WATER
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable
+
+_UPGRADE_BUFFER = 256 * 1024
+"""Bytes that a server may send ahead of our reading them, until the upgrade is done."""
+
+_HAPPY_EYEBALLS_DELAY = 0.25
+"""Seconds between attempts at a host's addresses (RFC 8305 section 5)."""
+
+
+class PushLink(asyncio.Protocol):
+    """Satisfies `Link` over an asyncio transport."""
+
+    __slots__ = (
+        "_detached",
+        "_ended",
+        "_feed",
+        "_lost",
+        "_paused",
+        "_received",
+        "_transport",
+        "_waiter",
+        "_writable",
+        "full",
+    )
+
+    def __init__(self) -> None:
+        self.full = False
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self._detached = False
+        self._lost: tuple[Exception | None] | None = None
+        self._feed: Callable[[bytes], None] = self._collect
+        self._ended: Callable[[Exception | None], None] | None = None
+        self._writable: Callable[[], None] | None = None
+
+    # what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.use(cast("asyncio.Transport", transport))
+
+    def data_received(self, data: bytes) -> None:
+        self._feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = (exc,)
+        self._wake()
+        ended, self._ended = self._ended, None
+        self._feed = (
+            self._collect
+        )  # drops the reference to the connection: no cycle is left behind
+        if ended is not None:
+            ended(exc)
+        self._writable = None
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self._writable is not None:
+            self._writable()
+
+    # what PushStream does with it, before the upgrade
+
+    def use(self, transport: asyncio.Transport) -> None:
+        """Speak over `transport` from here on (TLS puts one above another)."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+
+    def transport(self) -> asyncio.Transport:
+        """Return the transport; there is one from the moment that a connection was made."""
+        assert self._transport is not None
+        return self._transport
+
+    def _collect(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) > _UPGRADE_BUFFER:
+            self.pause_reading()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def take(self, max_bytes: int) -> bytes:
+        """Return up to `max_bytes` of what came, and b"" when nothing did."""
+        data = bytes(self._received[:max_bytes])
+        del self._received[:max_bytes]
+        self.resume_reading()
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back in front of those that came after them."""
+        self._received[:0] = data
+
+    @property
+    def detached(self) -> bool:
+        """Whether the HTTP machinery has let go of the socket."""
+        return self._detached
+
+    def detach(self) -> None:
+        """Keep the socket when the HTTP machinery is closed."""
+        self._detached = True
+
+    async def wait_for_bytes(self, timeout: float | None) -> None:
+        """Return once there are bytes to take, or there will be no more."""
+        async with asyncio.timeout(timeout):
+            while not self._received and self._lost is None:
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+
+    # what a connection does with it
+
+    @property
+    def closing(self) -> bool:
+        return self._lost is not None or self.transport().is_closing()
+
+    def start(
+        self,
+        feed: Callable[[bytes], None],
+        ended: Callable[[Exception | None], None],
+        writable: Callable[[], None],
+    ) -> None:
+        if self._received:
+            feed(self.take(len(self._received)))
+        if self._lost is not None:
+            ended(self._lost[0])
+            return
+        self._feed, self._ended, self._writable = feed, ended, writable
+
+    def write(self, data: bytes) -> None:
+        self.transport().write(data)
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self.closing:
+            self._paused = True
+            self.transport().pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self.closing:
+                self.transport().resume_reading()
+
+    def abort(self) -> None:
+        self.transport().abort()
+
+    async def pump(self) -> None:
+        """The event loop does it."""
+
+    async def aclose(self) -> None:
+        """A socket is all that there is."""
+
+
+class PushStream(httpcore.AsyncNetworkStream):
+    """A `PushLink` as httpcore wants to see it, until a connection takes the link over."""
+
+    def __init__(self, link: PushLink) -> None:
+        self._link = link
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """
+        Return bytes, or b"" at the end and once the link was detached.
+
+        Raises:
+            TimeoutError: nothing came in time.
+        """
+        if self._link.detached:
+            return b""
+        await self._link.wait_for_bytes(timeout)
+        return self._link.take(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        """Hand an upgrade request over; it is small enough not to wait for."""
+        self._link.write(buffer)
+
+    async def aclose(self) -> None:
+        """Drop the socket, unless it was detached: then it is not httpcore's to close."""
+        if not self._link.detached:
+            self._link.abort()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """
+        Speak TLS from here on.
+
+        Raises:
+            ssl.SSLError: the certificate or the handshake was refused.
+            OSError: the connection broke.
+            TimeoutError: it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        plain = self._link.transport()
+        try:
+            async with asyncio.timeout(timeout):
+                secure = await loop.start_tls(
+                    plain, self._link, ssl_context, server_hostname=server_hostname
+                )
+        except BaseException:
+            plain.abort()
+            raise
+        if secure is None:
+            raise ConnectionResetError("the peer closed during the TLS handshake")
+        self._link.use(secure)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return the link, or what the transport knows under that name."""
+        return self._link if info == LINK else self._link.transport().get_extra_info(info)
+
+
+class PushBackend(httpcore.AsyncNetworkBackend):
+    """Opens `PushStream`s; httpcore takes it where it would take its own."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """
+        Connect.
+
+        Raises:
+            OSError: the name did not resolve (`socket.gaierror`), or nobody answered.
+            TimeoutError: it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {}
+        if isinstance(
+            loop, asyncio.BaseEventLoop
+        ):  # uvloop's is not one, and does not know the option
+            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
+        local = None if local_address is None else (local_address, 0)
+        async with asyncio.timeout(timeout):
+            transport, link = await loop.create_connection(
+                PushLink, host, port, local_addr=local, **options
+            )
+        for option in socket_options or ():
+            transport.get_extra_info("socket").setsockopt(*option)
+        return PushStream(link)

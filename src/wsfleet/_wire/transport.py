@@ -1,0 +1,105 @@
+"""
+An httpx transport that opens one httpcore connection for each upgrade.
+
+httpcore's pool scans all its connections at each request and stops at a hundred; a WebSocket
+never goes back into a pool, so there is none.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Final, cast
+
+import httpcore
+import httpx
+
+from .loops import on_asyncio
+from .push import PushBackend
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterable, AsyncIterator
+
+_PUSH: Final = PushBackend()
+_PULL: Final = httpcore.AnyIOBackend()
+
+
+@functools.cache
+def default_ssl_context() -> ssl.SSLContext:
+    """
+    Return the one context that all connections without an own one share: loading the roots
+    takes 20 ms.
+    """
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def network_backend() -> httpcore.AsyncNetworkBackend:
+    """Return what opens sockets on the running event loop."""
+    return _PUSH if on_asyncio() else _PULL
+
+
+class UpgradeTransport(httpx.AsyncBaseTransport):
+    """
+    Sends each request over a connection of its own, over HTTP/1.1.
+
+    Network errors come out as the operating system and `ssl` raised them.
+    """
+
+    def __init__(self, ssl_context: ssl.SSLContext | None) -> None:
+        self._ssl_context = ssl_context
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Connect, send the request and return the answer's head."""
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        connection = httpcore.AsyncHTTPConnection(
+            origin=url.origin,
+            ssl_context=self._context_for(url),
+            network_backend=network_backend(),
+        )
+        try:
+            answer = await connection.handle_async_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=url,
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        except BaseException:
+            await connection.aclose()
+            raise
+        return httpx.Response(
+            status_code=answer.status,
+            headers=answer.headers,
+            stream=_Body(answer, connection),
+            extensions=answer.extensions,
+        )
+
+    def _context_for(self, url: httpcore.URL) -> ssl.SSLContext | None:
+        if url.scheme not in {b"wss", b"https"}:
+            return None
+        return self._ssl_context or default_ssl_context()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The rest of an answer; closing it closes the connection that it came over."""
+
+    def __init__(
+        self, answer: httpcore.Response, connection: httpcore.AsyncHTTPConnection
+    ) -> None:
+        self._answer = answer
+        self._connection = connection
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in cast("AsyncIterable[bytes]", self._answer.stream):
+            yield part
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+        await self._connection.aclose()
