@@ -1,0 +1,1 @@
+"""One connection kept alive: its life, its reconnecting, and what is said over it."""

@@ -1,0 +1,367 @@
+"""
+A client: one connection that outlives its sockets.
+
+Rule: it is the door to what its parts do; `life` lives it, `sender` sends, `inbox` holds what
+came.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import anyio
+
+from wsfleet._wire.opening import open_connection
+from wsfleet.errors import InboxOverflowError, JsonRpcError
+
+from .config import Config
+from .correlation import Correlation
+from .delivery import Delivery
+from .inbox import Inbox, Listener
+from .latency import LatencyWindow
+from .life import Life, Owner
+from .messages import outgoing
+from .metrics import StateMetrics, memory_of
+from .sender import Sender
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .callbacks import Callback
+    from .config import ClientOptions
+    from .events import Handler
+    from .heartbeat import HeartbeatHealth
+    from .latency import LatencyStats
+    from .life import Opener
+    from .messages import Sendable
+    from .states import ClientState
+
+_numbers: Final = itertools.count(1)
+
+
+class Starting(Protocol):
+    """Who is told that a client is usable: anyio's `TaskStatus`, or anything alike."""
+
+    def started(self, value: Client, /) -> None:
+        """Take the client."""
+
+
+class Client:
+    """
+    One connection kept alive.
+
+    `run` lives its life in a task group of yours; `wsfleet.connect` and `ClientSupervisor` do
+    that for you. All methods belong to the event loop that runs it.
+
+    Args:
+        url_or_config: a `ws://` or `wss://` URL, or a `Config`.
+        name: in logs and errors; made up when not given.
+        handler: called with each event, sync or async (one at a time, in order); without it,
+            iterate.
+        on_connect: called with the client at each connection gained, sync or async; what it
+            raises is logged.
+        on_disconnect: the same at each connection lost.
+        opener: the door to the network; tests may put another in.
+        **options: see `Config`.
+
+    Raises:
+        ConfigError: an option has a value that can never work.
+    """
+
+    def __init__(
+        self,
+        url_or_config: str | Config,
+        *,
+        name: str | None = None,
+        handler: Handler | None = None,
+        on_connect: Callback | None = None,
+        on_disconnect: Callback | None = None,
+        opener: Opener = open_connection,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        self.config = config = Config.of(url_or_config, options)
+        self.name = name if name is not None else f"client-{next(_numbers)}"
+        self.supervised = False
+        self.life = life = Life(self.name, config, opener)
+        self.inbox = Inbox(
+            config.inbox_size,
+            config.overflow,
+            pause=life.pause_reading,
+            resume=life.resume_reading,
+            failed=self._overflowed,
+        )
+        self._handler = handler
+        self._requests = Correlation(self.name)
+        self._sender = Sender(
+            self.name, life, self._requests, LatencyWindow(config.latency_buffer_size)
+        )
+        self._delivery = Delivery(
+            self._requests,
+            self.inbox,
+            handler,
+            decode=config.decode,
+            crashed=life.crash,
+            ponged=life.on_pong,
+        )
+        life.owner = Owner(
+            client=self,
+            sink=self._delivery,
+            lost=self._sender.fail_all,
+            over=self._over,
+            worker=self._take_events if self._delivery.awaits_handler else None,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Client {self.name} {self.life.phase.value} {self.config.safe_url}>"
+
+    # identity
+
+    @property
+    def url(self) -> str:
+        """The endpoint, without its secrets."""
+        return self.config.safe_url
+
+    # life
+
+    async def run(self, *, task_status: Starting = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Connect, and stay connected until closed, failed or crashed; `await
+        task_group.start(client.run)`.
+
+        It may be run again after it has ended, by one task at a time.
+
+        Args:
+            task_status: told once, when the first connection is open (or the client was closed
+                before).
+
+        Raises:
+            ConnectError: no connection could be opened, for good: the server's answer cannot
+                heal, or `retry_count` is exhausted.
+            DisconnectedError: the connection was lost, for good.
+            Exception: whatever a handler raised; the connection ended with close code 1011.
+            InboxOverflowError: the inbox was full, and the policy is "fail".
+
+        Cancelling it ends the connection without waiting for the peer's goodbye.
+        """
+        self.inbox.open()
+        error: Exception | None = None
+        try:
+            await self.life.run(partial(task_status.started, self))
+        except Exception as exc:
+            error = exc
+            raise
+        finally:
+            if not self.supervised:
+                self.inbox.end(error)
+
+    async def close(self) -> None:
+        """
+        End the client.
+
+        Says goodbye, waits at most `close_timeout` for the peer's, and frees the socket. Always
+        succeeds; closing again does nothing. Requests in flight fail with `DisconnectedError`;
+        iteration ends after what has arrived.
+        """
+        await self.life.close()
+
+    async def reconnect(self) -> None:
+        """
+        Drop the connection and open a new one now; returns when it is open.
+
+        Keeps the configuration, the handler, the callbacks, the heartbeat, the statistics and
+        the supervision; resets the count of retries. Requests in flight fail with
+        `DisconnectedError`.
+
+        Raises:
+            NotConnectedError: the client is not running, or was closed meanwhile.
+            ConnectError: no connection could be opened, for good.
+
+        Cancelling it stops the waiting, not the reconnecting.
+        """
+        await self.life.reconnect()
+
+    # sending
+
+    async def send_message(self, message: Sendable) -> Any:
+        """
+        Send one message.
+
+        Args:
+            message: str as text, bytes as binary, a mapping as JSON. A JSON object with an
+                `id`, as str or as a mapping, is a request unless it is itself a response
+                ("result" or "error", no "method").
+
+        Returns:
+            For a request, the decoded response with the same id. Else None, once the message
+            has been handed to the network whole.
+
+        Raises:
+            NotConnectedError: not sent: there is no connection at this moment.
+            DuplicateRequestIdError: not sent: the id is in flight.
+            RequestTimeoutError: no response within `request_timeout` seconds; `sent` says
+                whether it went out.
+            DisconnectedError: the connection dropped before the response came; sent, outcome
+                unknown.
+            TypeError: not sent: the message is none of the above, or not JSON-able.
+
+        Cancelling it before the message is handed over sends nothing; after that, the response
+        is no longer awaited. A message is never sent in part.
+        """
+        ready = outgoing(message)
+        if ready.request_id is None:
+            await self._sender.send(ready)
+            return None
+        return await self._sender.exchange(ready, ready.request_id, self.config.request_timeout)
+
+    def send_nowait(self, message: Sendable) -> None:
+        """
+        Send one message at once, from a sync handler for example; never waits for a response.
+
+        Raises:
+            anyio.WouldBlock: not sent: the write buffer is above its high-water mark.
+            NotConnectedError: not sent: there is no connection at this moment.
+            TypeError: not sent: see `send_message`.
+        """
+        self._sender.send_nowait(outgoing(message))
+
+    async def request(
+        self,
+        method: str,
+        params: Any = None,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """
+        Call a method (JSON-RPC 2.0), with an id of its own.
+
+        Args:
+            method: its name.
+            params: a mapping or a list; left out when None.
+            timeout: seconds; `request_timeout` when None.
+
+        Returns:
+            The response's `result`.
+
+        Raises:
+            JsonRpcError: the server answered with an error.
+            SendError: as for `send_message`.
+        """
+        request_id = self._requests.new_id()
+        message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+        if params is not None:
+            message["params"] = params
+        limit = self.config.request_timeout if timeout is None else timeout
+        return result_of(await self._sender.exchange(outgoing(message), request_id, limit))
+
+    # receiving
+
+    def __aiter__(self) -> Listener:
+        """
+        Iterate over the events; needs a client without a handler.
+
+        Lives across reconnects. Ends after `close`, or, with `reconnect_on_error=False`, after
+        the peer closed cleanly; raises what the client failed with for good.
+
+        Raises:
+            RuntimeError: the client has a handler, which takes the events.
+        """
+        if self._handler is not None:
+            msg = f"{self.name} has a handler, which takes its events: iterate without one"
+            raise RuntimeError(msg)
+        return Listener(self.inbox)
+
+    @property
+    def has_handler(self) -> bool:
+        """Whether a handler takes the events."""
+        return self._handler is not None
+
+    async def _take_events(self) -> None:
+        """Give an async handler one event after the other."""
+        assert self._handler is not None
+        try:
+            async for event in Listener(self.inbox):
+                await self._handler(event)
+        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+            self.life.crash(exc)
+
+    def _overflowed(self) -> None:
+        self.life.crash(InboxOverflowError(self.name, self.config.inbox_size))
+
+    def retire(self) -> None:
+        """Let iterations end after what has arrived: nobody will run it again."""
+        self.inbox.end(None)
+
+    # what life tells
+
+    def _over(self, error: Exception | None) -> None:
+        if self._handler is not None or not self.supervised:
+            self.inbox.end(error if self._handler is None else None)
+
+    # how it does
+
+    def get_state(self) -> ClientState:
+        """Return "connecting", "connected" or "disconnected"."""
+        return self.life.state
+
+    def get_health(self) -> float:
+        """Return 0-100: how fit it is for the next message; 100 is idle and fast."""
+        return self._sender.health.score(len(self._requests), self.life.clock())
+
+    @property
+    def pending(self) -> int:
+        """Requests that await a response."""
+        return len(self._requests)
+
+    @property
+    def errors(self) -> int:
+        """Requests without an answer, and connections lost, since it was made."""
+        return self._sender.health.errors
+
+    def get_latency_stats(self) -> LatencyStats | None:
+        """
+        Return the round trips of requests over the last `latency_buffer_size`, or None before
+        the first.
+        """
+        return self._sender.latency.stats()
+
+    def get_heartbeat_health(self) -> HeartbeatHealth | None:
+        """Return how the heartbeat does, or None when there is none."""
+        heartbeat = self.config.heartbeat
+        if heartbeat is None:
+            return None
+        return self.life.heartbeats.health(type(heartbeat).__name__, self.life.clock())
+
+    def get_state_metrics(self) -> StateMetrics | None:
+        """Return sizes and counters, or None when the client is not running."""
+        if not self.life.alive:
+            return None
+        return StateMetrics(
+            generation=self.life.generation,
+            pending_requests=len(self._requests),
+            inbox=len(self.inbox),
+            dropped=self.inbox.dropped,
+            sent=self._sender.sent,
+            received=self._delivery.received,
+            errors=self._sender.health.errors,
+            reading_paused=self.inbox.paused,
+            memory=memory_of(self.inbox.waiting()),
+        )
+
+
+def result_of(response: Any) -> Any:
+    """
+    Return a JSON-RPC response's result.
+
+    Raises:
+        JsonRpcError: it has an error instead.
+    """
+    error = response.get("error")
+    if error is None:
+        return response.get("result")
+    if isinstance(error, dict):
+        raise JsonRpcError(error.get("code", 0), error.get("message", ""), error.get("data"))
+    raise JsonRpcError(0, str(error))

@@ -1,0 +1,122 @@
+"""`connect`: a client that lives exactly as long as its `async with` block."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from wsfleet._wire.opening import open_connection
+
+from .client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from typing import Unpack
+
+    from anyio.abc import TaskStatus
+
+    from .callbacks import Callback
+    from .config import ClientOptions, Config
+    from .events import Handler
+    from .life import Opener
+
+
+@asynccontextmanager
+async def connect(
+    url_or_config: str | Config,
+    *,
+    name: str | None = None,
+    handler: Handler | None = None,
+    on_connect: Callback | None = None,
+    on_disconnect: Callback | None = None,
+    opener: Opener = open_connection,
+    **options: Unpack[ClientOptions],
+) -> AsyncGenerator[Client]:
+    """
+    Connect, and keep a client connected for the length of a block.
+
+    The block begins when the connection is open. Leaving it closes the client, within twice
+    `close_timeout` also when the block was cancelled. When the client ends for good before
+    that, an iteration over it raises the error; without one, the block is cancelled and raises
+    it. An error of the block itself comes out as it is.
+
+    Args:
+        url_or_config: a `ws://` or `wss://` URL, or a `Config`.
+        name: in logs and errors; made up when not given.
+        handler: called with each event, sync or async; without it, iterate over the client.
+        on_connect: called with the client at each connection gained, sync or async; what it
+            raises is logged.
+        on_disconnect: the same at each connection lost.
+        opener: the door to the network; tests may put another in.
+        **options: see `Config`.
+
+    Raises:
+        ConfigError: an option has a value that can never work.
+        ConnectError: no connection could be opened.
+        DisconnectedError: the connection was lost, for good.
+        Exception: what the handler raised.
+    """
+    client = Client(
+        url_or_config,
+        name=name,
+        handler=handler,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        opener=opener,
+        **options,
+    )
+    living = _Living(client)
+    async with anyio.create_task_group() as living.tasks:
+        try:
+            await living.tasks.start(living.run)
+            yield client
+        except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
+            living.block_error = exc
+        finally:
+            with anyio.move_on_after(3 * client.config.close_timeout, shield=True):
+                await client.close()
+    living.raise_error()
+
+
+class _Living:
+    """
+    Keeps apart what the client and what the block raised, so that one error comes out, as it
+    is.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.tasks: anyio.abc.TaskGroup
+        self.block_error: Exception | None = None
+        self._client = client
+        self._client_error: Exception | None = None
+
+    async def run(self, *, task_status: TaskStatus[Client]) -> None:
+        started = _Once(task_status)
+        try:
+            await self._client.run(task_status=started)
+        except Exception as exc:
+            if not started.done:
+                raise  # into the caller of connect()
+            self._client_error = exc
+            if not self._client.inbox.heard:
+                self.tasks.cancel_scope.cancel()
+
+    def raise_error(self) -> None:
+        if self.block_error is not None:
+            raise self.block_error
+        if self._client_error is not None and not self._client.inbox.told:
+            raise self._client_error
+
+
+class _Once:
+    """A task status that remembers having been told."""
+
+    def __init__(self, task_status: TaskStatus[Client]) -> None:
+        self.done = False
+        self._task_status = task_status
+
+    def started(self, value: Client, /) -> None:
+        self.done = True
+        self._task_status.started(value)

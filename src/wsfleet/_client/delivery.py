@@ -1,0 +1,124 @@
+"""
+What becomes of a message that came in: a response, an event for the handler, or an event for
+the inbox.
+
+Responses are told apart before any queue, so they never wait behind events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from .callables import is_async_callable, refuse_coroutine
+from .events import Binary, Event, Handler, Message, ProtocolError, UnmatchedResponse
+from .messages import decode_json_text, is_response, read_envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .config import DecodeLike
+    from .correlation import Correlation
+    from .inbox import Inbox
+
+
+class Delivery:
+    """
+    Takes what a connection reads.
+
+    Args:
+        correlation: the requests in flight.
+        inbox: where events go when no sync handler takes them at once.
+        handler: a user's, or None.
+        decode: what text becomes.
+        crashed: called with what a handler raised.
+        ponged: called with the payload of each pong.
+    """
+
+    __slots__ = (
+        "_correlation",
+        "_crashed",
+        "_decode",
+        "_emit",
+        "_handler",
+        "awaits_handler",
+        "on_pong",
+        "on_text",
+        "received",
+    )
+
+    def __init__(
+        self,
+        correlation: Correlation,
+        inbox: Inbox,
+        handler: Handler | None,
+        *,
+        decode: DecodeLike,
+        crashed: Callable[[Exception], None],
+        ponged: Callable[[bytes], None],
+    ) -> None:
+        self.received = 0
+        self.awaits_handler = handler is not None and is_async_callable(handler)
+        self.on_pong = ponged
+        self.on_text: Callable[[Any], None] = (
+            self._on_json if decode == "json" else self._on_undecoded
+        )
+        self._correlation = correlation
+        self._handler = handler
+        self._decode = decode
+        self._crashed = crashed
+        called_inline = handler is not None and not self.awaits_handler
+        self._emit: Callable[[Event], None] = self._call_handler if called_inline else inbox.put
+
+    def _on_json(self, data: Any) -> None:
+        self.received += 1
+        if type(data) is dict and (request_id := data.get("id")) is not None:
+            if "method" not in data and self._correlation.resolve(request_id, data):
+                return
+            if is_response(data):
+                self._emit(UnmatchedResponse(data))
+                return
+        self._emit(Message(data))
+
+    def _on_undecoded(self, text: str) -> None:
+        """Decode only what may be a response, and leave the rest to the user's `decode`."""
+        self.received += 1
+        if self._correlation and '"id"' in text and self._resolve(text):
+            return
+        if callable(self._decode):
+            try:
+                data = self._decode(text)
+            except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+                self._crashed(exc)
+                return
+            self._emit(Message(data))
+        else:
+            self._emit(Message(text))
+
+    def _resolve(self, text: str) -> bool:
+        envelope = read_envelope(text)
+        if (
+            envelope is None
+            or envelope.method is not UNSET
+            or envelope.id not in self._correlation
+        ):
+            return False
+        return self._correlation.resolve(envelope.id, decode_json_text(text))
+
+    def on_binary(self, data: bytes) -> None:
+        """Deliver a binary message."""
+        self.received += 1
+        self._emit(Binary(data))
+
+    def on_violation(self, reason: str) -> None:
+        """Deliver the last event of a connection whose peer broke the protocol."""
+        self._emit(ProtocolError(reason))
+
+    def _call_handler(self, event: Event) -> None:
+        try:
+            result = self._handler(event)  # type: ignore[misc]
+            if result is not None:
+                refuse_coroutine(result)
+        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+            self._crashed(exc)

@@ -1,0 +1,48 @@
+"""What a handler gets, and what iteration yields."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True):
+    """
+    A text message.
+
+    Attributes:
+        data: what it decoded to; with `decode="json"`, the text itself where it is not JSON.
+    """
+
+    data: Any
+
+
+class Binary(msgspec.Struct, frozen=True):
+    """A binary message."""
+
+    data: bytes
+
+
+class UnmatchedResponse(msgspec.Struct, frozen=True):
+    """
+    A response whose request nobody awaits: its caller timed out, was cancelled, or never was.
+    """
+
+    response: dict[str, Any]
+
+
+class ProtocolError(msgspec.Struct, frozen=True):
+    """The peer broke RFC 6455; the last event before the connection is dropped."""
+
+    reason: str
+
+
+Event: TypeAlias = Message | Binary | UnmatchedResponse | ProtocolError
+"""Everything that a client may deliver."""
+
+Handler: TypeAlias = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
+"""
+Called with each `Event`; what it returns is ignored, what an async one returns is awaited.
+"""

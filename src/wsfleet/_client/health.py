@@ -1,0 +1,62 @@
+"""
+How fit a client is for the next message, 0-100.
+
+100, less 10 a pending request (40 at most), less 1 for each 25 ms of recent worst latency (30
+at most), less 15 a recent error (20 at most). "Recent" fades by half every second: a client
+with a few slow replies, or freshly back, has its share again within seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+HALF_LIFE: Final = 1.0
+"""Seconds in which what is recent counts half."""
+
+_PER_PENDING, _MOST_PENDING = 10.0, 40.0
+_PER_SECOND, _MOST_LATENCY = 40.0, 30.0
+_PER_ERROR, _MOST_ERRORS = 15.0, 20.0
+
+
+class Health:
+    """Remembers the recent past in three numbers; every call is O(1)."""
+
+    __slots__ = ("_at", "_errors", "_worst", "errors")
+
+    def __init__(self) -> None:
+        self.errors = 0
+        self._at = 0.0
+        self._worst = 0.0
+        self._errors = 0.0
+
+    def answered(self, seconds: float, now: float) -> None:
+        """Take note of a round trip."""
+        self._fade(now)
+        # More than costs points would only take longer to fade.
+        self._worst = max(self._worst, min(seconds, _MOST_LATENCY / _PER_SECOND))
+
+    def failed(self, now: float) -> None:
+        """Take note of a request without an answer, or a connection lost."""
+        self._fade(now)
+        self.errors += 1
+        self._errors = min(self._errors + 1.0, _MOST_ERRORS / _PER_ERROR)
+
+    def score(self, pending: int, now: float) -> float:
+        """Return the health at `now` with so many requests in flight."""
+        fading = self._fading(now)
+        return (
+            100.0
+            - min(_PER_PENDING * pending, _MOST_PENDING)
+            - min(_PER_SECOND * self._worst * fading, _MOST_LATENCY)
+            - min(_PER_ERROR * self._errors * fading, _MOST_ERRORS)
+        )
+
+    def _fading(self, now: float) -> float:
+        return math.exp2((self._at - now) / HALF_LIFE) if now > self._at else 1.0
+
+    def _fade(self, now: float) -> None:
+        fading = self._fading(now)
+        self._worst *= fading
+        self._errors *= fading
+        self._at = now

@@ -1,0 +1,401 @@
+"""
+The life of a client: connect, serve, lose, wait, and again.
+
+Rule 1: one task lives it; others only ask it to stop, to hurry or to crash.
+Rule 2: every change of phase is made, logged and told to the watchers in `_move`, and nowhere
+else.
+Rule 3: it raises what ended it for good: what refused the last connection, or what a user's
+code raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import anyio
+import structlog
+
+from wsfleet._wire.frames import CloseCode
+from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
+
+from .backoff import Backoff
+from .callbacks import Callbacks
+from .clock import AnyWaiter, running_clock
+from .heartbeat import HeartbeatRecord, Pulse
+from .session import serve
+from .states import ENDED, ClientState, Phase, Step, after
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from wsfleet._wire.connection import Connection, Ending, Sink
+    from wsfleet._wire.opening import Endpoint
+
+    from .callbacks import Callback
+    from .clock import Waiter
+    from .config import Config
+
+    Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
+    Watcher: TypeAlias = Callable[[Step], None]
+
+log = structlog.get_logger("wsfleet")
+
+BRISK: Final = 0.5
+"""Seconds at most that the peer has for its goodbye when a reconnect was asked for."""
+
+
+class Loss(NamedTuple):
+    """Why there is no connection, and whether to try again."""
+
+    error: ConnectError | DisconnectedError
+    clean: bool
+    recoverable: bool
+    retry_after: float | None
+
+
+class Owner(NamedTuple):
+    """
+    Whose life it is.
+
+    Attributes:
+        client: given to the callbacks.
+        sink: takes what arrives.
+        lost: called at each loss with what makes its error; fails the waiting callers and says
+            how many.
+        over: called when the life ended by itself, with what ended it for good.
+        worker: a task that lives beside it and takes events, or None.
+        on_connect: told of each connection gained.
+        on_disconnect: told of each connection lost.
+    """
+
+    client: object
+    sink: Sink
+    lost: Callable[[Callable[[], Exception]], int]
+    over: Callable[[Exception | None], None]
+    worker: Callable[[], Coroutine[Any, Any, None]] | None
+    on_connect: Callback | None
+    on_disconnect: Callback | None
+
+
+class Life:
+    """
+    Lives one client's life, over and over when asked.
+
+    Args:
+        name: the client's.
+        config: how to connect.
+        opener: the door to the network.
+    """
+
+    def __init__(self, name: str, config: Config, opener: Opener) -> None:
+        self.owner: Owner
+        self.phase = Phase.NEW
+        self.connection: Connection | None = None
+        self.generation = 0
+        self.heartbeats = HeartbeatRecord(config.latency_buffer_size)
+        self.watchers: list[Watcher] = []
+        self.clock: Callable[[], float] = anyio.current_time
+        self.new_waiter: Callable[[], Waiter] = AnyWaiter
+        self._name = name
+        self._url = config.safe_url
+        self._config = config
+        self._endpoint = config.endpoint()
+        self._opener = opener
+        self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
+        self.longest = 0.0
+        self._opened_at = 0.0
+        self._pulse: Pulse | None = None
+        self._callbacks: Callbacks | None = None
+        self._waiting: anyio.CancelScope | None = None
+        self._moved: anyio.Event | None = None
+        self._finished: anyio.Event | None = None
+        self._announce: Callable[[], None] | None = None
+        self._stopping = False
+        self._hurry = False
+        self._crash: Exception | None = None
+        self._error: Exception | None = None
+
+    # what others ask of it
+
+    @property
+    def alive(self) -> bool:
+        """Whether a task lives it."""
+        return self.phase not in ENDED
+
+    def ask_to_stop(self) -> None:
+        """Begin to end it, politely."""
+        self._stopping = True
+        if self.phase is Phase.NEW:
+            self._move(Step.CLOSE)
+        self._interrupt()
+        if self.connection is not None:
+            self.connection.close()
+
+    @property
+    def state(self) -> ClientState:
+        """
+        How users see it; a socket may be lost before the task that lives its life has learnt
+        it.
+        """
+        if self.phase is Phase.CONNECTED and not (self.connection and self.connection.open):
+            return ClientState.DISCONNECTED
+        return self.phase.state
+
+    async def close(self) -> None:
+        """End it, politely; returns when its socket is gone."""
+        self.ask_to_stop()
+        if self._finished is not None:
+            await self._finished.wait()
+
+    async def reconnect(self) -> None:
+        """
+        Drop the connection and open a new one now; returns when it is open.
+
+        Raises:
+            NotConnectedError: nobody lives this life, or it was closed meanwhile.
+            ConnectError: no connection could be opened, for good.
+        """
+        generation = self.generation
+        self._hurry = self.phase in {Phase.CONNECTED, Phase.LOST, Phase.WAITING}
+        self._backoff.reset()
+        if self.connection is not None:
+            self.connection.close(CloseCode.NORMAL_CLOSURE, "reconnecting")
+        elif self.phase is Phase.WAITING:
+            self._interrupt()
+        while self.phase is not Phase.CONNECTED or self.generation == generation:
+            if not self.alive:
+                raise self._error or NotConnectedError(self._name, "closed")
+            await self._next_move()
+
+    def crash(self, error: Exception) -> None:
+        """End it because of what a user's code raised; the first error counts."""
+        if self._crash is None:
+            self._crash = error
+            self._interrupt()
+            if self.connection is not None:
+                self.connection.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
+
+    def on_pong(self, payload: bytes) -> None:
+        """Pass a pong on to the heartbeat."""
+        if self._pulse is not None:
+            self._pulse.on_pong(payload)
+
+    def pause_reading(self) -> None:
+        """Take no more from the network for now."""
+        if self.connection is not None:
+            self.connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take from the network again."""
+        if self.connection is not None:
+            self.connection.resume_reading()
+
+    # the one task
+
+    async def run(self, announce: Callable[[], None]) -> None:
+        """
+        Live it.
+
+        Args:
+            announce: called once, when the first connection is open.
+
+        Raises:
+            ConnectError: no connection could be opened, for good.
+            DisconnectedError: the last connection was lost, for good.
+            Exception: what a user's code raised.
+        """
+        self._begin(announce)
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._callbacks = Callbacks(tasks)
+                if self.owner.worker is not None:
+                    tasks.start_soon(self.owner.worker)
+                await self._live()
+                await self._wind_up(tasks.cancel_scope)
+        finally:
+            self._end()
+        if (error := self._crash or self._error) is not None:
+            raise error
+
+    def _begin(self, announce: Callable[[], None]) -> None:
+        if self.alive:
+            msg = f"{self._name} is running already: one task at a time lives a client's life"
+            raise RuntimeError(msg)
+        self.clock, self.new_waiter = running_clock()
+        self._announce = announce
+        self._stopping = self._hurry = False
+        self._crash = self._error = None
+        self._backoff.reset()
+        self.longest = 0.0
+        self._finished = anyio.Event()
+
+    async def _wind_up(self, tasks: anyio.CancelScope) -> None:
+        """Let the callbacks and the worker finish; at once where somebody asked for the end."""
+        assert self._callbacks is not None
+        with anyio.move_on_after(self._config.close_timeout):
+            await self._callbacks.settled()
+        if self._to_end():
+            tasks.cancel()
+        else:
+            self.owner.over(self._error)
+
+    def _end(self) -> None:
+        if self.alive:  # cancelled
+            self._move(Step.CLOSE)
+        self._callbacks = self._announce = None
+        assert self._finished is not None
+        self._finished.set()
+
+    def _announce_start(self) -> None:
+        announce, self._announce = self._announce, None
+        if announce is not None:
+            announce()
+
+    async def _live(self) -> None:
+        while not self._to_end():
+            loss = await self._connect_and_serve()
+            if self._to_end():
+                break
+            if self._hurry:
+                self._hurry = False
+            elif loss is not None and not await self._wait_after(loss):
+                return
+        if self._crash is not None:
+            self._move(Step.CRASH, exc_info=self._crash)
+        else:
+            self._move(Step.CLOSE)
+            self._announce_start()
+
+    def _to_end(self) -> bool:
+        return self._stopping or self._crash is not None
+
+    async def _connect_and_serve(self) -> Loss | None:
+        """Live through one connection; None when that was interrupted."""
+        self._move(Step.CONNECT, attempt=self._backoff.failures + 1)
+        connection: Connection | None = None
+        started_at = self.clock()
+        try:
+            with self._interruptible():
+                connection = await self._opener(self._endpoint, self.owner.sink)
+        except ConnectError as error:
+            retry_after = getattr(error, "retry_after", None)
+            return Loss(error, False, error.recoverable, retry_after)
+        if connection is None:
+            return None
+        self._use(connection, self.clock() - started_at)
+        assert self._pulse is not None
+        await serve(connection, self, self._config.heartbeat, self._pulse)
+        ending = connection.ending
+        assert ending is not None
+        loss = DisconnectedError(self._name, ending.code, ending.reason)
+        return Loss(loss, ending.clean, True, None)
+
+    def _use(self, connection: Connection, took: float) -> None:
+        self.connection = connection
+        self.generation += 1
+        self._opened_at = self.clock()
+        self._pulse = Pulse(
+            connection, self.heartbeats, self._config.heartbeat_interval, self.clock
+        )
+        self._move(Step.OPEN, seconds=round(took, 6))
+        self._call_back(self.owner.on_connect)
+        self._announce_start()
+        if self._to_end():  # asked for in the moment in which it opened
+            connection.close()
+
+    def on_ended(self, ending: Ending) -> float:
+        """Take leave of the connection; see `session.Owner`."""
+        self.connection = self._pulse = None
+        name = self._name
+        failed = self.owner.lost(lambda: DisconnectedError(name, ending.code, ending.reason))
+        lasted = self.clock() - self._opened_at
+        self.longest = max(self.longest, lasted)
+        if lasted >= self._config.stable_after:
+            self._backoff.reset()
+        self._move(
+            Step.LOSE,
+            code=ending.code,
+            reason=ending.reason,
+            clean=ending.clean,
+            unanswered=failed,
+        )
+        self._call_back(self.owner.on_disconnect)
+        return (
+            min(BRISK, self._config.close_timeout)
+            if self._hurry
+            else self._config.close_timeout
+        )
+
+    def on_dead(self) -> None:
+        """Log that the heartbeat gave the peer up; see `session.Owner`."""
+        self.heartbeats.failures += 1
+        log.warning("heartbeat.missed", **self._identity(), failures=self.heartbeats.failures)
+
+    async def _wait_after(self, loss: Loss) -> bool:
+        """Wait before the next try; False when there is none."""
+        if loss.clean and not self._config.reconnect_on_error:
+            self._move(Step.CLOSE)
+            return False
+        delay = None
+        if loss.recoverable and self._config.reconnect_on_error:
+            delay = self._backoff.next_delay(loss.retry_after)
+        if delay is None:
+            self._give_up(loss.error)
+            return False
+        self._move(
+            Step.SCHEDULE,
+            delay=round(delay, 6),
+            retry=self._backoff.failures,
+            error=str(loss.error),
+        )
+        with self._interruptible():
+            await anyio.sleep(delay)
+        return True
+
+    def _give_up(self, error: ConnectError | DisconnectedError) -> None:
+        self._error = error
+        attempts = max(self._backoff.failures, 1)
+        if isinstance(error, ConnectError):
+            error.attempts = attempts
+        self._move(
+            Step.FAIL, error=str(error), error_type=type(error).__name__, attempts=attempts
+        )
+
+    # its means
+
+    def _interruptible(self) -> anyio.CancelScope:
+        self._waiting = anyio.CancelScope()
+        return self._waiting
+
+    def _interrupt(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _next_move(self) -> None:
+        if self._moved is None:
+            self._moved = anyio.Event()
+        await self._moved.wait()
+
+    def _call_back(self, callback: Callback | None) -> None:
+        if callback is not None and self._callbacks is not None:
+            self._callbacks.call(callback, self.owner.client, self._identity())
+
+    def _identity(self) -> dict[str, Any]:
+        return {"client": self._name, "url": self._url, "generation": self.generation}
+
+    def _move(self, step: Step, **facts: Any) -> None:
+        self.phase = after(self.phase, step)
+        getattr(log, self._level(step))(step.value, **self._identity(), **facts)
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            moved.set()
+        for watcher in self.watchers:
+            watcher(step)
+
+    def _level(self, step: Step) -> str:
+        if step in {Step.FAIL, Step.CRASH}:
+            return "error"
+        coping = step is Step.SCHEDULE or (
+            step is Step.LOSE and not (self._hurry or self._stopping)
+        )
+        return "warning" if coping else "info"

@@ -1,0 +1,128 @@
+"""What a message is on its way out, and what text becomes on its way in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from .correlation import RequestId
+
+Sendable: TypeAlias = str | bytes | bytearray | memoryview | Mapping[str, Any]
+"""What can be sent: str as a text message, bytes as a binary one, a mapping as JSON."""
+
+_decode_json = msgspec.json.Decoder().decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Outgoing(NamedTuple):
+    """
+    A message ready for the wire.
+
+    Attributes:
+        payload: its bytes.
+        binary: whether they go out as a binary message.
+        request_id: the id of the response that it asks for, or None.
+    """
+
+    payload: bytes
+    binary: bool
+    request_id: RequestId | None
+
+
+class Envelope(msgspec.Struct):
+    """The members of a JSON object that decide whether it is a request or a response."""
+
+    id: int | str | float | None = None
+    method: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_response(self) -> bool:
+        """Whether it answers a request (JSON-RPC 2.0 section 5)."""
+        answers = self.result is not msgspec.UNSET or self.error is not msgspec.UNSET
+        return answers and self.method is msgspec.UNSET
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+def outgoing(message: Sendable) -> Outgoing:
+    """
+    Make a message ready for the wire.
+
+    Raises:
+        TypeError: it is neither str, bytes nor a mapping, or the mapping is not JSON-able;
+            nothing was sent.
+        UnicodeEncodeError: the text has surrogates, which UTF-8 cannot carry; nothing was sent.
+    """
+    if isinstance(message, str):
+        return Outgoing(message.encode(), False, _request_id_in_text(message))
+    if isinstance(message, bytes):
+        return Outgoing(message, True, None)
+    if isinstance(message, Mapping):
+        plain = message if isinstance(message, dict) else dict(message)
+        return Outgoing(_encode_json(plain), False, _request_id_in_mapping(plain))
+    if isinstance(message, bytearray | memoryview):
+        return Outgoing(bytes(message), True, None)
+    msg = (
+        f"a message is str, bytes or a mapping, not {type(message).__name__}; nothing was sent"
+    )
+    raise TypeError(msg)
+
+
+def _request_id_in_text(text: str) -> RequestId | None:
+    if '"id"' not in text:
+        return None
+    envelope = read_envelope(text)
+    return None if envelope is None or envelope.is_response else envelope.id
+
+
+def _request_id_in_mapping(message: Mapping[str, Any]) -> RequestId | None:
+    request_id = message.get("id")
+    if type(request_id) not in (int, str, float) or is_response(message):
+        return None
+    return request_id
+
+
+def read_envelope(text: str) -> Envelope | None:
+    """Return the telling members of a JSON object, or None where the text is none."""
+    try:
+        return _decode_envelope(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def is_response(message: Mapping[str, Any]) -> bool:
+    """Whether a decoded object answers a request (JSON-RPC 2.0 section 5)."""
+    return ("result" in message or "error" in message) and "method" not in message
+
+
+def json_or_text(payload: bytes) -> Any:
+    """
+    Decode JSON; text that is none stays text.
+
+    Raises:
+        UnicodeDecodeError: the bytes are not UTF-8.
+    """
+    try:
+        return _decode_json(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return payload.decode()
+
+
+def decode_json_text(text: str) -> Any:
+    """
+    Decode text that is known to be JSON.
+
+    Raises:
+        msgspec.DecodeError: it is not.
+    """
+    return _decode_json(text)
+
+
+Decode: TypeAlias = Callable[[str], Any]
+"""What a user gives as `decode`."""

@@ -1,0 +1,132 @@
+"""
+What leaves a client.
+
+Rule 1: a message is handed over whole or not at all; only waiting for room and for an answer
+can be cancelled.
+Rule 2: every failed send says whether it was sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from wsfleet.errors import NotConnectedError, RequestTimeoutError
+
+from .clock import EXPIRED
+from .health import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wsfleet._wire.connection import Connection
+
+    from .correlation import Correlation, RequestId
+    from .latency import LatencyWindow
+    from .life import Life
+    from .messages import Outgoing
+
+_BURST: Final = 64
+"""Sends in a row after which the event loop gets its turn, however much room there is."""
+
+
+class Sender:
+    """
+    Sends over whatever connection a life has at the moment.
+
+    Args:
+        client: the client's name.
+        life: gives connection and clock.
+        requests: those in flight.
+        latency: takes the round trips.
+    """
+
+    __slots__ = ("_client", "_life", "_requests", "health", "latency", "sent")
+
+    def __init__(
+        self, client: str, life: Life, requests: Correlation, latency: LatencyWindow
+    ) -> None:
+        self.sent = 0
+        self.health = Health()
+        self.latency = latency
+        self._client = client
+        self._life = life
+        self._requests = requests
+
+    async def send(self, message: Outgoing) -> None:
+        """Send a message that asks for no response; see `Client.send_message`."""
+        connection = self._connection()
+        if connection.full:
+            await connection.room()
+        elif self.sent % _BURST == 0:
+            await checkpoint()
+        self._hand_over(connection, message)
+
+    def send_nowait(self, message: Outgoing) -> None:
+        """Send a message at once; see `Client.send_nowait`."""
+        connection = self._connection()
+        if connection.full:
+            raise anyio.WouldBlock
+        self._hand_over(connection, message)
+
+    async def exchange(self, message: Outgoing, request_id: RequestId, timeout: float) -> Any:
+        """Send a request and return its response; see `Client.send_message`."""
+        life = self._life
+        connection = self._connection()
+        waiter = life.new_waiter()
+        self._requests.add(request_id, waiter)
+        started_at = life.clock()
+        try:
+            if connection.full:
+                await self._room_within(connection, request_id, timeout)
+            self._hand_over(connection, message)
+            answer = await waiter.wait(started_at + timeout - life.clock())
+        finally:
+            self._requests.remove(request_id, waiter)
+        now = life.clock()
+        if answer is EXPIRED:
+            self.health.failed(now)
+            raise RequestTimeoutError(self._client, request_id, timeout, None)
+        if isinstance(answer, Exception):
+            raise answer
+        self.latency.add(now - started_at)
+        self.health.answered(now - started_at, now)
+        return answer
+
+    async def _room_within(
+        self, connection: Connection, request_id: RequestId, timeout: float
+    ) -> None:
+        with anyio.move_on_after(timeout) as scope:
+            await connection.room()
+        if scope.cancelled_caught:
+            self.health.failed(self._life.clock())
+            raise RequestTimeoutError(self._client, request_id, timeout, False)
+
+    def _connection(self) -> Connection:
+        connection = self._life.connection
+        if connection is None or not connection.open:
+            raise self._not_connected()
+        return connection
+
+    def _hand_over(self, connection: Connection, message: Outgoing) -> None:
+        if not connection.open:  # it ended while there was no room
+            raise self._not_connected()
+        self.sent += 1
+        if message.binary:
+            connection.send_binary(message.payload)
+        else:
+            connection.send_text(message.payload)
+
+    def _not_connected(self) -> NotConnectedError:
+        state = str(self._life.state) if self._life.alive else "closed"
+        return NotConnectedError(self._client, state)
+
+    def fail_all(self, make_error: Callable[[], Exception]) -> int:
+        """
+        Take note of a lost connection: every waiting caller fails at once; return how many
+        there were.
+        """
+        self.health.failed(self._life.clock())
+        return self._requests.fail_all(make_error)
