@@ -1,0 +1,44 @@
+"""Keeps a fleet of WebSocket connections alive and sends through whichever is fit."""
+
+from __future__ import annotations
+
+from . import errors
+from ._client.client import Client
+from ._client.config import ClientOptions, Config
+from ._client.connecting import connect
+from ._client.events import Binary, Event, Handler, Message, ProtocolError, UnmatchedResponse
+from ._client.heartbeat import Heartbeat, HeartbeatHealth, PingPong, Pulse
+from ._client.latency import LatencyStats
+from ._client.metrics import StateMetrics
+from ._client.states import ClientState
+from ._pool.candidates import Candidate
+from ._pool.child import ChildSpec
+from ._pool.health_rows import PoolHealth
+from ._pool.supervisor import ClientSupervisor
+from ._wire.deflate import Deflate
+
+__all__ = [
+    "Binary",
+    "Candidate",
+    "ChildSpec",
+    "Client",
+    "ClientOptions",
+    "ClientState",
+    "ClientSupervisor",
+    "Config",
+    "Deflate",
+    "Event",
+    "Handler",
+    "Heartbeat",
+    "HeartbeatHealth",
+    "LatencyStats",
+    "Message",
+    "PingPong",
+    "PoolHealth",
+    "ProtocolError",
+    "Pulse",
+    "StateMetrics",
+    "UnmatchedResponse",
+    "connect",
+    "errors",
+]

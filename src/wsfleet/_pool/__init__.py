@@ -1,0 +1,1 @@
+"""Many clients: supervised, scored, and routed over."""

@@ -1,0 +1,85 @@
+"""
+One message over a pool: choose, try, and fail over where that is safe.
+
+Rule: a message of which it is unknown whether it was sent is never sent again, unless the
+caller said that it may be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from wsfleet.errors import (
+    ConfigError,
+    MaxAttemptsExceededError,
+    NoConnectionsError,
+    SendError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .candidates import Candidate
+    from .routing import Router
+
+_log = structlog.get_logger("wsfleet")
+
+
+async def send_over(
+    candidates: Sequence[Candidate],
+    message: Any,
+    *,
+    router: Router,
+    max_attempts: int,
+    idempotent: bool,
+    known: int,
+) -> Any:
+    """
+    Send a message through one of the candidates; see `ClientSupervisor.send_balanced`.
+
+    Args:
+        candidates: connected or not, each perhaps named twice.
+        message: what to send.
+        router: chooses among them.
+        max_attempts: candidates to try.
+        idempotent: whether to repeat what may have been sent.
+        known: how many clients there are, for the error's text.
+
+    Raises:
+        NoConnectionsError: none is connected.
+        MaxAttemptsExceededError: all attempts failed.
+        SendError: one failed, and whether the message was sent is unknown.
+    """
+    if max_attempts < 1:
+        raise ConfigError("max_attempts", f"must be 1 or more, not {max_attempts!r}")
+    chosen = router.choose(candidates, ())
+    if chosen is None:
+        _log.warning("pool.no_connections", candidates=known)
+        raise NoConnectionsError(known)
+    tried: list[Candidate] = []
+    attempts: list[tuple[str, Exception]] = []
+    while chosen is not None:
+        try:
+            return await chosen.send_message(message)
+        except SendError as error:
+            if error.sent is not False and not idempotent:
+                raise
+            tried.append(chosen)
+            attempts.append((chosen.name, error))
+            chosen = None if len(tried) >= max_attempts else router.choose(candidates, tried)
+            _log_failover(attempts, chosen)
+    raise MaxAttemptsExceededError(attempts) from attempts[-1][1]
+
+
+def _log_failover(attempts: list[tuple[str, Exception]], chosen: Candidate | None) -> None:
+    if chosen is not None:
+        name, error = attempts[-1]
+        _log.warning(
+            "pool.failover",
+            client=name,
+            to=chosen.name,
+            attempt=len(attempts),
+            error=str(error),
+        )

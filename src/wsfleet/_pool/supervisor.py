@@ -1,0 +1,361 @@
+"""
+A pool: clients that live exactly as long as its `async with` block.
+
+Rule 1: a lost connection is not a crash; only what users' code raises counts against
+`max_restarts`.
+Rule 2: one client's end never ends another, except through the restart limit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import structlog
+
+from wsfleet._client.client import Client, result_of
+from wsfleet._wire.opening import open_connection
+from wsfleet.errors import ConfigError, RestartLimitError
+
+from .balancing import send_over
+from .candidates import discover
+from .child import Child, ChildSpec
+from .health_rows import PoolHealth, row_of
+from .intensity import RestartIntensity
+from .keeping import Keeper
+from .merged import Merged, MergedListener
+from .ready import Ready
+from .routing import Router
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from typing import Self, Unpack
+
+    from anyio.abc import TaskGroup, TaskStatus
+
+    from wsfleet._client.callbacks import Callback
+    from wsfleet._client.config import ClientOptions, Config
+    from wsfleet._client.events import Handler
+    from wsfleet._client.life import Opener
+    from wsfleet._client.messages import Sendable
+
+    from .candidates import Discovery
+    from .child import Restart
+
+_log = structlog.get_logger("wsfleet")
+
+
+class ClientSupervisor(anyio.AsyncContextManagerMixin):
+    """
+    Starts, watches and restarts clients, and routes messages over them.
+
+    Its block begins when each of `children` has connected or seen its first attempt fail: one
+    dead server holds up nobody. Leaving the block stops the clients in the reverse order of
+    their start, each within its `shutdown`. When clients crash too often, the block is
+    cancelled, all are stopped, and `RestartLimitError` is raised.
+
+    Args:
+        children: clients to start with.
+        max_restarts: crashes that are tolerated within `max_seconds`, over the whole pool.
+        max_seconds: the length of that window.
+        opener: the door to the network; tests may put another in.
+
+    Raises:
+        ConfigError: an argument has a value that can never work.
+    """
+
+    def __init__(
+        self,
+        children: Iterable[ChildSpec] = (),
+        *,
+        max_restarts: int = 10,
+        max_seconds: float = 60.0,
+        opener: Opener = open_connection,
+    ) -> None:
+        if max_restarts < 0:
+            raise ConfigError("max_restarts", f"must be 0 or more, not {max_restarts!r}")
+        if not 0 < max_seconds < math.inf:
+            raise ConfigError("max_seconds", "must be more than 0 seconds, and finite")
+        self._specs = tuple(children)
+        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self._opener = opener
+        self._children: dict[Client, Child] = {}
+        self._ready = Ready()
+        self._router = Router()
+        self._merged = Merged()
+        self._ids = itertools.count(1)
+        self._tasks: TaskGroup | None = None
+        self._block = anyio.CancelScope()
+        self._stopping = False
+        self._limit_error: RestartLimitError | None = None
+
+    def __repr__(self) -> str:
+        return f"<ClientSupervisor {len(self._ready.clients)}/{len(self._children)} connected>"
+
+    # its life
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        if self._tasks is not None:
+            msg = "a supervisor can be entered once: make another"
+            raise RuntimeError(msg)
+        block_error: Exception | None = None
+        async with anyio.create_task_group() as self._tasks:
+            _log.info("supervisor.started", children=len(self._specs))
+            try:
+                with self._block:
+                    await self._start_children()
+                    yield self
+            except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
+                block_error = exc
+            finally:
+                await self._stop_all()
+        _log.info("supervisor.stopped")
+        if (error := block_error or self._limit_error) is not None:
+            raise error
+
+    async def _start_children(self) -> None:
+        assert self._tasks is not None
+        children = [self._adopt(spec) for spec in self._specs]
+        for child in children:
+            self._tasks.start_soon(self._keep, child, None)
+        for child in children:
+            await child.settled.wait()
+
+    async def _stop_all(self) -> None:
+        self._stopping = True
+        children = list(reversed(self._children.values()))
+        grace = max(
+            (c.spec.shutdown + c.spec.config.close_timeout for c in children), default=0.0
+        )
+        with anyio.move_on_after(grace + 1.0, shield=True):
+            begin = anyio.current_time()
+            for child in children:
+                child.ask_to_stop()
+            for child in children:
+                await child.stopped(begin + child.spec.shutdown)
+                self._log_stopped(child, "stopped")
+        self._merged.end()
+
+    # children
+
+    async def start_client(
+        self,
+        url_or_config: str | Config,
+        *,
+        name: str | None = None,
+        handler: Handler | None = None,
+        restart: Restart = "transient",
+        shutdown: float = 5.0,
+        on_connect: Callback | None = None,
+        on_disconnect: Callback | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Client:
+        """
+        Start a client, and return it when it is connected.
+
+        Args:
+            url_or_config: a `ws://` or `wss://` URL, or a `Config`.
+            name: unique among the supervisor's clients; made up when not given.
+            handler: as for `Client`; without it, its events go to the merged stream.
+            restart: "permanent" starts it again however it ended, "transient" unless it was
+                closed or refused for good, "temporary" never.
+            shutdown: seconds that it has to end when it is stopped; its task is cancelled after
+                them.
+            on_connect: called with the client at each connection gained, sync or async; what it
+                raises is logged.
+            on_disconnect: the same at each connection lost.
+            **options: see `Config`.
+
+        Raises:
+            ConfigError: an option has a value that can never work, or the name is taken.
+            ConnectError: no connection could be opened; no child is left.
+            RuntimeError: the supervisor's block has not begun, or has ended.
+
+        Cancelling it leaves no child.
+        """
+        if self._tasks is None or self._stopping:
+            msg = "the supervisor is not running: start clients inside its `async with` block"
+            raise RuntimeError(msg)
+        spec = ChildSpec(
+            url_or_config,
+            name=name,
+            handler=handler,
+            restart=restart,
+            shutdown=shutdown,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            **options,
+        )
+        client: Client = await self._tasks.start(self._start, self._adopt(spec))
+        return client
+
+    def list_clients(self) -> list[Client]:
+        """
+        Return the clients under supervision, in the order of their start, connected or not.
+        """
+        return list(self._children)
+
+    async def stop_client(self, client: Client) -> None:
+        """
+        Stop a client for good, and return when it has ended; one that is no child any more
+        stays as it is.
+
+        Cancelling it stops the waiting, not the stopping.
+        """
+        child = self._children.get(client)
+        if child is not None:
+            child.ask_to_stop()
+            await child.stopped(anyio.current_time() + child.spec.shutdown)
+
+    def _adopt(self, spec: ChildSpec) -> Child:
+        if any(spec.name == client.name for client in self._children):
+            raise ConfigError(
+                "name", f"{spec.name!r} is taken by another client of this supervisor"
+            )
+        client = Client(
+            spec.config,
+            name=spec.name,
+            handler=spec.handler,
+            on_connect=spec.on_connect,
+            on_disconnect=spec.on_disconnect,
+            opener=self._opener,
+        )
+        client.supervised = True
+        child = Child(spec, client)
+        client.life.watchers.append(child.watch)
+        self._children[client] = child
+        self._ready.watch(client)
+        if not client.has_handler:
+            self._merged.add(client)
+        return child
+
+    async def _start(self, child: Child, *, task_status: TaskStatus[Client]) -> None:
+        await self._keep(child, task_status)
+
+    async def _keep(self, child: Child, task_status: TaskStatus[Client] | None) -> None:
+        reason = "cancelled"
+        try:
+            with child.scope:
+                reason = await Keeper(child, self._intensity, task_status).run()
+            if not self._stopping:
+                self._log_stopped(child, reason)
+        except RestartLimitError as error:
+            self._limit_error = error
+            self._block.cancel()
+        finally:
+            self._forget(child)
+
+    def _forget(self, child: Child) -> None:
+        client = child.client
+        del self._children[client]
+        if not client.has_handler:
+            self._merged.remove(client)
+        client.retire()
+        child.settled.set()
+        child.done.set()
+
+    def _log_stopped(self, child: Child, reason: str) -> None:
+        client = child.client
+        _log.info("supervisor.child_stopped", client=client.name, url=client.url, reason=reason)
+
+    # routing
+
+    async def send_balanced(
+        self,
+        message: Sendable,
+        *,
+        max_attempts: int = 3,
+        client_discovery: Discovery | None = None,
+        idempotent: bool = False,
+    ) -> Any:
+        """
+        Send one message through the fittest client, and through another where the first could
+        not send it.
+
+        Args:
+            message: as for `Client.send_message`.
+            max_attempts: candidates to try, each once.
+            client_discovery: names the candidates, sync or async; the supervisor's own clients
+                when None. Anything that satisfies `Candidate` can be one.
+            idempotent: whether doing it twice does no harm. Only then is a message repeated of
+                which it is unknown whether it was sent.
+
+        Returns:
+            The response for a request, else None.
+
+        Raises:
+            NoConnectionsError: not sent: no candidate is connected.
+            MaxAttemptsExceededError: all attempts failed; `attempts` has each one's client and
+                error.
+            RequestTimeoutError: sent, no response in time; outcome unknown.
+            DisconnectedError: sent, the connection dropped before the response; outcome
+                unknown.
+            TypeError: not sent: the message cannot be, or discovery named something that is no
+                client.
+
+        Cancelling it acts as on `Client.send_message`; no further candidate is tried.
+        """
+        found = None if client_discovery is None else await discover(client_discovery)
+        return await send_over(
+            self._ready.clients if found is None else found,
+            message,
+            router=self._router,
+            max_attempts=max_attempts,
+            idempotent=idempotent,
+            known=len(self._children) if found is None else len(found),
+        )
+
+    async def request_balanced(
+        self,
+        method: str,
+        params: Any = None,
+        *,
+        max_attempts: int = 3,
+        client_discovery: Discovery | None = None,
+        idempotent: bool = False,
+    ) -> Any:
+        """
+        Call a method (JSON-RPC 2.0) through the fittest client, with an id of its own.
+
+        Args:
+            method: its name.
+            params: a mapping or a list; left out when None.
+            max_attempts: see `send_balanced`.
+            client_discovery: see `send_balanced`.
+            idempotent: see `send_balanced`.
+
+        Returns:
+            The response's `result`.
+
+        Raises:
+            JsonRpcError: the server answered with an error.
+            SendError: as for `send_balanced`.
+        """
+        message = {"jsonrpc": "2.0", "id": f"balanced-{next(self._ids)}", "method": method}
+        if params is not None:
+            message["params"] = params
+        return result_of(
+            await self.send_balanced(
+                message,
+                max_attempts=max_attempts,
+                client_discovery=client_discovery,
+                idempotent=idempotent,
+            )
+        )
+
+    # watching
+
+    def pool_health(self) -> list[PoolHealth]:
+        """Return one row for each client, in the order of their start."""
+        return [row_of(child) for child in self._children.values()]
+
+    def __aiter__(self) -> MergedListener:
+        """
+        Iterate over `(client, event)` of all clients without a handler, in turn; ends with the
+        supervisor's block.
+        """
+        return MergedListener(self._merged)
