@@ -1,0 +1,70 @@
+"""
+Frames as a server makes them, right and wrong, and a receiver that writes down what it gets.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from wsfleet._wire.decoder import Decoder
+from wsfleet._wire.frames import Opcode, ProtocolViolation
+
+TEXT, BINARY, CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
+CLOSE, PING, PONG = Opcode.CLOSE, Opcode.PING, Opcode.PONG
+
+
+def frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = False
+) -> bytes:
+    """Return a frame as a server sends it, however wrong it was asked for."""
+    first = (0x80 if fin else 0) | rsv << 4 | opcode
+    size = len(payload)
+    mask_bit = 0x80 if masked else 0
+    if size < 126:
+        head = bytes((first, mask_bit | size))
+    elif size < 65536:
+        head = bytes((first, mask_bit | 126)) + size.to_bytes(2)
+    else:
+        head = bytes((first, mask_bit | 127)) + size.to_bytes(8)
+    return head + (b"\0\0\0\0" if masked else b"") + payload
+
+
+class Recorder:
+    """Writes down what a decoder delivers."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    def on_text(self, data: Any) -> None:
+        self.got.append(("text", data))
+
+    def on_binary(self, data: bytes) -> None:
+        self.got.append(("binary", data))
+
+    def on_ping(self, payload: bytes) -> None:
+        self.got.append(("ping", payload))
+
+    def on_pong(self, payload: bytes) -> None:
+        self.got.append(("pong", payload))
+
+    def on_close(self, code: int | None, reason: str) -> None:
+        self.got.append(("close", code, reason))
+
+
+def decode(*reads: bytes, limit: int | None = None, **options: Any) -> list[Any]:
+    """Return what a decoder makes of the reads; a violation is the last entry, by its code."""
+    recorder = Recorder()
+    decoder = Decoder(recorder, max_message_size=limit, **options)
+    try:
+        for read in reads:
+            decoder.feed(read)
+    except ProtocolViolation as violation:
+        recorder.got.append(violation.code)
+    return recorder.got
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut data at the given places."""
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in pairwise(places)]

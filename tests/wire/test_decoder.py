@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsfleet._wire.decoder import Decoder
+from wsfleet._wire.frames import ProtocolViolation
+
+from .frames import (
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    Recorder,
+    decode,
+    frame,
+    pieces,
+)
+
+SIZES = [0, 1, 125, 126, 127, 65535, 65536, 70000]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_messages_of_every_length_arrive(size: int) -> None:
+    """Whatever its length, a text and a binary message arrive as they were sent."""
+    got = decode(frame(TEXT, b"x" * size) + frame(BINARY, b"\xff" * size))
+
+    assert [("text", "x" * size), ("binary", b"\xff" * size)] == got
+
+
+def test_fragments_are_one_message() -> None:
+    """
+    A message in fragments arrives whole, once, with control frames in between told at once.
+    """
+    got = decode(
+        frame(TEXT, "hä".encode()[:2], fin=False)
+        + frame(PING, b"p")
+        + frame(CONT, "hä".encode()[2:], fin=False)
+        + frame(PONG, b"q")
+        + frame(CONT, b"!")
+        + frame(BINARY, b"next")
+    )
+
+    assert got == [
+        ("ping", b"p"),
+        ("pong", b"q"),
+        ("text", "hä!"),
+        ("binary", b"next"),
+    ]
+
+
+def test_empty_fragments_are_allowed() -> None:
+    """Fragments may be empty, the first and the last as well."""
+    assert decode(frame(TEXT, fin=False) + frame(CONT, b"a", fin=False) + frame(CONT)) == [
+        ("text", "a")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "reason"),
+    [
+        (b"", None, ""),
+        (b"\x03\xe8", 1000, ""),
+        (b"\x03\xe9bye", 1001, "bye"),
+        (b"\x0b\xb8", 3000, ""),
+        (b"\x13\x87", 4999, ""),
+    ],
+)
+def test_a_goodbye_has_code_and_reason(payload: bytes, code: int | None, reason: str) -> None:
+    """A close frame is told with its code and reason; nothing after it is looked at."""
+    got = decode(frame(CLOSE, payload) + frame(TEXT, b"late"), frame(TEXT, b"later"))
+
+    assert [("close", code, reason)] == got
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(TEXT, b"a", masked=True),
+        frame(TEXT, b"a", rsv=1),
+        frame(TEXT, b"a", rsv=2),
+        frame(TEXT, b"a", rsv=4),
+        frame(PING, b"a", rsv=4),
+        frame(3),
+        frame(7),
+        frame(11),
+        frame(15),
+        frame(PING, fin=False),
+        frame(CLOSE, fin=False),
+        frame(PONG, b"x" * 126),
+        frame(CONT, b"of nothing"),
+        frame(CONT, fin=False),
+        frame(TEXT, fin=False) + frame(TEXT),
+        frame(TEXT, fin=False) + frame(BINARY, fin=False),
+        frame(CLOSE, b"\x03"),
+        frame(CLOSE, (999).to_bytes(2)),
+        frame(CLOSE, (1004).to_bytes(2)),
+        frame(CLOSE, (1005).to_bytes(2)),
+        frame(CLOSE, (1006).to_bytes(2)),
+        frame(CLOSE, (1015).to_bytes(2)),
+        frame(CLOSE, (1016).to_bytes(2)),
+        frame(CLOSE, (2999).to_bytes(2)),
+        frame(CLOSE, (5000).to_bytes(2)),
+        b"\x81\x7e\x00\x7d" + b"x" * 125,
+        b"\x81\x7f" + (65535).to_bytes(8),
+        b"\x81\x7f" + (1 << 63).to_bytes(8),
+    ],
+)
+def test_a_broken_rule_fails_with_1002(data: bytes) -> None:
+    """
+    What the protocol forbids fails the connection with 1002, after all that came before it.
+    """
+    assert decode(frame(TEXT, b"ok") + data) == [("text", "ok"), 1002]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(TEXT, b"\xff"),
+        frame(TEXT, b"\xed\xa0\x80"),
+        frame(TEXT, b"\xc3", fin=False) + frame(CONT, b"a"),
+        frame(CLOSE, b"\x03\xe8\xff"),
+    ],
+)
+def test_text_that_is_not_utf8_fails_with_1007(data: bytes) -> None:
+    """Text, and the reason of a goodbye, must be UTF-8."""
+    assert decode(data) == [1007]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(TEXT, b"x" * 101),
+        frame(BINARY, b"x" * 101),
+        frame(TEXT, b"x" * 60, fin=False) + frame(CONT, b"x" * 41),
+        frame(TEXT, b"x" * 101)[:2],
+        b"\x82\x7f" + (1 << 62).to_bytes(8),
+    ],
+)
+def test_a_message_over_the_limit_fails_with_1009(data: bytes) -> None:
+    """A message larger than the limit is refused by its header, over its fragments as well."""
+    assert decode(data, limit=100) == [1009]
+
+
+def test_the_limit_itself_is_allowed_and_counts_for_each_message() -> None:
+    """
+    Messages of exactly the limit arrive, one after the other; control frames do not count.
+    """
+    whole = frame(TEXT, b"x" * 100)
+    parts = frame(TEXT, b"x" * 60, fin=False) + frame(PING, b"p" * 60) + frame(CONT, b"x" * 40)
+
+    got = decode(whole + parts + whole + parts, limit=100)
+
+    assert got.count(("text", "x" * 100)) == 4
+
+
+def test_a_huge_announced_message_is_never_held() -> None:
+    """A server that announces petabytes costs no memory."""
+    tracemalloc.start()
+    try:
+        decode(b"\x82\x7f" + (1 << 50).to_bytes(8) + b"x" * 1000, limit=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_after_a_violation_nothing_is_decoded() -> None:
+    """Once the connection failed, what still comes is ignored."""
+    recorder = Recorder()
+    decoder = Decoder(recorder, max_message_size=None)
+    with pytest.raises(ProtocolViolation):
+        decoder.feed(frame(3))
+
+    decoder.feed(frame(TEXT, b"late"))
+
+    assert recorder.got == []
+
+
+def test_stop_ignores_the_rest_of_the_read() -> None:
+    """A client that fails on a message sees none of those behind it."""
+
+    class Stopper(Recorder):
+        def on_text(self, data: Any) -> None:
+            super().on_text(data)
+            decoder.stop()
+
+    stopper = Stopper()
+    decoder = Decoder(stopper, max_message_size=None)
+    decoder.feed(frame(TEXT, b"1") + frame(TEXT, b"2"))
+    decoder.feed(frame(TEXT, b"3"))
+
+    assert stopper.got == [("text", "1")]
+
+
+def test_a_receivers_error_is_not_a_violation() -> None:
+    """An error of a user's own code comes out as it is, a UnicodeDecodeError as well."""
+
+    class Broken(Recorder):
+        def on_text(self, data: Any) -> None:
+            b"\xff".decode()
+
+    decoder = Decoder(Broken(), max_message_size=None)
+    with pytest.raises(UnicodeDecodeError):
+        decoder.feed(frame(TEXT, b"fine"))
+
+
+def test_the_text_factory_makes_what_is_delivered() -> None:
+    """Text becomes what the factory makes of its bytes, in fragments and whole."""
+    got = decode(
+        frame(TEXT, b"12") + frame(TEXT, b"3", fin=False) + frame(CONT, b"4"), text_factory=int
+    )
+
+    assert got == [("text", 12), ("text", 34)]
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=300).map(lambda data: frame(BINARY, data)),
+    st.text(max_size=200).map(lambda text: frame(TEXT, text.encode())),
+    st.binary(max_size=125).map(lambda data: frame(PING, data)),
+    st.binary(max_size=125).map(lambda data: frame(PONG, data)),
+    st.lists(st.binary(max_size=200), min_size=1, max_size=4).map(
+        lambda parts: (
+            frame(BINARY, parts[0], fin=False)
+            + b"".join(frame(CONT, part, fin=False) for part in parts[1:])
+            + frame(CONT)
+        )
+    ),
+    st.integers(65530, 65540).map(lambda size: frame(BINARY, b"x" * size)),
+)
+STREAMS = st.lists(FRAMES, max_size=8).map(b"".join)
+
+
+@given(stream=STREAMS, cuts=st.lists(st.integers(0, 1 << 20), max_size=12))
+def test_every_split_of_the_bytes_gives_the_same_messages(
+    stream: bytes, cuts: list[int]
+) -> None:
+    """However the network cuts the bytes, the same messages arrive."""
+    assert decode(stream) == decode(*pieces(stream, cuts))
+
+
+@given(stream=STREAMS.filter(lambda stream: len(stream) < 2000))
+def test_bytes_one_at_a_time_give_the_same_messages(stream: bytes) -> None:
+    """A peer whose bytes come one by one is understood."""
+    assert decode(stream) == decode(*(bytes((byte,)) for byte in stream))
+
+
+@given(data=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400), max_size=6))
+def test_garbage_gives_messages_or_a_violation(data: bytes, cuts: list[int]) -> None:
+    """Whatever bytes come, the outcome is messages or a failed connection, split or not."""
+    assert decode(data, limit=1000) == decode(*pieces(data, cuts), limit=1000)
+
+
+@given(
+    stream=STREAMS.filter(bool),
+    changes=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=5),
+    limit=st.sampled_from([None, 10, 1000]),
+)
+def test_mutated_frames_give_messages_or_a_violation(
+    stream: bytes, changes: list[tuple[int, int]], limit: int | None
+) -> None:
+    """Frames damaged on their way end in messages or a failed connection, nothing else."""
+    damaged = bytearray(stream)
+    for place, byte in changes:
+        damaged[place % len(damaged)] = byte
+
+    got = decode(bytes(damaged), limit=limit)
+
+    violations = [entry for entry in got if isinstance(entry, int)]
+    assert violations in ([], [1002], [1007], [1009])
+    if limit is not None:
+        assert all(len(e[1]) <= limit for e in got if e not in violations and e[0] == "binary")
