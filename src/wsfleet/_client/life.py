@@ -52,6 +52,13 @@ class Loss(NamedTuple):
     recoverable: bool
     retry_after: float | None
 
+    @property
+    def cause(self) -> str:
+        """What happened, in few words."""
+        if isinstance(self.error, ConnectError):
+            return self.error.detail
+        return self.error.reason or f"closed with code {self.error.code}"
+
 
 class Owner(NamedTuple):
     """
@@ -346,7 +353,7 @@ class Life:
             Step.SCHEDULE,
             delay=round(delay, 6),
             retry=self._backoff.failures,
-            error=str(loss.error),
+            error=loss.cause,
         )
         with self._interruptible():
             await anyio.sleep(delay)

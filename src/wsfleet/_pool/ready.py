@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
+
 from wsfleet._client.states import Step
 
 if TYPE_CHECKING:
@@ -17,16 +19,29 @@ if TYPE_CHECKING:
 class Ready:
     """Follows the clients that it watches."""
 
-    __slots__ = ("_clients", "_places")
+    __slots__ = ("_clients", "_joined", "_places")
 
     def __init__(self) -> None:
         self._clients: list[Client] = []
         self._places: dict[Client, int] = {}
+        self._joined: anyio.Event | None = None
 
     @property
     def clients(self) -> Sequence[Client]:
         """Those that are connected, in no particular order."""
         return self._clients
+
+    async def change(self) -> None:
+        """Return when a client has joined, or `wake` was called."""
+        if self._joined is None:
+            self._joined = anyio.Event()
+        await self._joined.wait()
+
+    def wake(self) -> None:
+        """Let those who wait for a change look again."""
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            joined.set()
 
     def watch(self, client: Client) -> None:
         """Follow a client's connections from here on."""
@@ -42,6 +57,7 @@ class Ready:
     def _join(self, client: Client) -> None:
         self._places[client] = len(self._clients)
         self._clients.append(client)
+        self.wake()
 
     def _leave(self, client: Client) -> None:
         place = self._places.pop(client)

@@ -18,7 +18,7 @@ import structlog
 
 from wsfleet._client.client import Client, result_of
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import ConfigError, RestartLimitError
+from wsfleet.errors import ConfigError, NoConnectionsError, RestartLimitError
 
 from .balancing import send_over
 from .candidates import discover
@@ -255,6 +255,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         if not client.has_handler:
             self._merged.remove(client)
         client.retire()
+        self._ready.wake()
         child.settled.set()
         child.done.set()
 
@@ -348,6 +349,18 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         )
 
     # watching
+
+    async def wait_connected(self, count: int = 1) -> None:
+        """
+        Return when at least `count` clients are connected.
+
+        Raises:
+            NoConnectionsError: fewer than that are left under supervision.
+        """
+        while len(self._ready.clients) < count:
+            if len(self._children) < count:
+                raise NoConnectionsError(len(self._children))
+            await self._ready.change()
 
     def pool_health(self) -> list[PoolHealth]:
         """Return one row for each client, in the order of their start."""

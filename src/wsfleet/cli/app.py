@@ -1,0 +1,126 @@
+"""The commands and their options; what they do stands beside them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+import anyio
+import typer
+
+from wsfleet.errors import ConfigError
+
+from .demo import run_demo
+from .events import LogFormat, show_events
+from .fleet import Fleet, run_fleet
+
+app = typer.Typer(
+    help="Keeps a fleet of WebSocket connections alive and sends through whichever is fit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+BAD_USAGE = 2
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"wsfleet {importlib.metadata.version('wsfleet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Keeps a fleet of WebSocket connections alive and sends through whichever is fit."""
+
+
+@app.command()
+def demo() -> None:
+    """
+    See a fleet lose a server and keep answering.
+
+    Starts three servers of its own, sends balanced requests, kills one server, brings it back.
+    """
+    show_events(LogFormat.CONSOLE)
+    raise typer.Exit(anyio.run(run_demo))
+
+
+@app.command()
+def connect(  # noqa: PLR0917 - typer makes options of them
+    urls: Annotated[
+        list[str], typer.Argument(metavar="URL...", help="Endpoints, ws:// or wss://.")
+    ],
+    clients: Annotated[int, typer.Option(min=1, help="Clients for each URL.")] = 1,
+    log_format: Annotated[LogFormat, typer.Option(help="Of the events on stderr.")] = (
+        LogFormat.CONSOLE
+    ),
+    listen: Annotated[
+        bool, typer.Option("--listen", help="Stay until Ctrl-C, and print what arrives.")
+    ] = False,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with each upgrade.")
+    ] = None,
+    subprotocol: Annotated[
+        list[str] | None, typer.Option(help="Offered to the server.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for one attempt to connect.")] = 5.0,
+    request_timeout: Annotated[float, typer.Option(help="Seconds for a response.")] = 30.0,
+    wait: Annotated[
+        float, typer.Option(help="Seconds for the first connection before giving up.")
+    ] = 10.0,
+    max_attempts: Annotated[int, typer.Option(min=1, help="Clients to try a message on.")] = 3,
+    idempotent: Annotated[
+        bool, typer.Option("--idempotent", help="Repeat what may have been sent.")
+    ] = False,
+) -> None:
+    """
+    Keep a fleet connected to real endpoints.
+
+    Each line of stdin is sent through the fittest client; one that is JSON with an "id" is a
+    request, and its response is printed. What arrives otherwise goes to stdout, one a line, and
+    events go to stderr. Exit code: 0 all went well, 1 no endpoint was reachable, 2 bad usage,
+    3 a message failed or its outcome is unknown.
+    """
+    show_events(log_format)
+    try:
+        fleet = Fleet.of(
+            urls,
+            clients,
+            headers=[_split_header(line) for line in header or ()],
+            subprotocols=subprotocol or (),
+            timeout=timeout,
+            request_timeout=request_timeout,
+        )
+    except ConfigError as exc:
+        typer.echo(f"wsfleet: {exc}", err=True)
+        raise typer.Exit(BAD_USAGE) from None
+    raise typer.Exit(
+        anyio.run(
+            lambda: run_fleet(
+                fleet,
+                listen=listen,
+                wait=wait,
+                max_attempts=max_attempts,
+                idempotent=idempotent,
+            )
+        )
+    )
+
+
+def _split_header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise ConfigError("--header", "must look like NAME:VALUE")
+    return name.strip(), value.strip()

@@ -1,0 +1,160 @@
+"""`wsfleet connect`: a fleet on real endpoints, between stdin and stdout."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+from anyio.lowlevel import checkpoint
+
+from wsfleet import (
+    Binary,
+    ChildSpec,
+    ClientSupervisor,
+    Message,
+    ProtocolError,
+    UnmatchedResponse,
+)
+from wsfleet.errors import NoConnectionsError, SendError
+
+from .lines import read_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK: Final = 0
+UNREACHABLE: Final = 1
+MESSAGES_FAILED: Final = 3
+
+_OUTSTANDING: Final = 256
+"""Lines that may be under way at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The clients to start."""
+
+    specs: tuple[ChildSpec, ...]
+
+    @classmethod
+    def of(cls, urls: Sequence[str], clients: int, **options: Any) -> Fleet:
+        """
+        Make `clients` clients for each URL.
+
+        Raises:
+            ConfigError: a URL or an option can never work.
+        """
+        return cls(
+            tuple(
+                ChildSpec(url, name=f"{number}.{copy}", restart="permanent", **options)
+                for number, url in enumerate(urls, 1)
+                for copy in range(1, clients + 1)
+            )
+        )
+
+
+async def run_fleet(
+    fleet: Fleet, *, listen: bool, wait: float, max_attempts: int, idempotent: bool
+) -> int:
+    """
+    Keep the fleet connected until stdin has ended, or until a signal; return the exit code.
+    """
+    async with ClientSupervisor(fleet.specs) as pool, anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+        try:
+            with anyio.fail_after(wait):
+                await pool.wait_connected()
+        except (TimeoutError, NoConnectionsError):
+            _complain(f"wsfleet: none of {len(fleet.specs)} clients could connect")
+            tasks.cancel_scope.cancel()
+            return UNREACHABLE
+        tasks.start_soon(_print_events, pool)
+        console = _Console(pool, max_attempts=max_attempts, idempotent=idempotent)
+        await console.send_lines()
+        if listen:
+            await anyio.sleep_forever()
+        await checkpoint()  # what came with the last response is printed
+        tasks.cancel_scope.cancel()
+        return console.exit_code
+    return OK  # a signal ended it
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+class _Console:
+    """Sends lines, many at a time, and counts those that failed."""
+
+    def __init__(self, pool: ClientSupervisor, *, max_attempts: int, idempotent: bool) -> None:
+        self.exit_code = OK
+        self._pool = pool
+        self._max_attempts = max_attempts
+        self._idempotent = idempotent
+        self._places = anyio.Semaphore(_OUTSTANDING)
+
+    async def send_lines(self) -> None:
+        """Send each line of stdin; return when all have their outcome."""
+        number = 0
+        async with anyio.create_task_group() as tasks:
+            async for line in read_lines(sys.stdin.fileno()):
+                number += 1
+                await self._places.acquire()
+                tasks.start_soon(self._send, number, line)
+
+    async def _send(self, number: int, line: str) -> None:
+        try:
+            response = await self._pool.send_balanced(
+                line, max_attempts=self._max_attempts, idempotent=self._idempotent
+            )
+        except SendError as exc:
+            self.exit_code = MESSAGES_FAILED
+            outcome = "not sent" if exc.sent is False else "outcome unknown"
+            _complain(f"wsfleet: line {number}: {outcome}: {exc}")
+        else:
+            if response is not None:
+                _print(_one_line(response))
+        finally:
+            self._places.release()
+
+
+async def _print_events(pool: ClientSupervisor) -> None:
+    async for _, event in pool:
+        if isinstance(event, Message):
+            _print(_one_line(event.data))
+        elif isinstance(event, Binary):
+            _print(base64.b64encode(event.data).decode())
+        elif isinstance(event, UnmatchedResponse):
+            _print(_one_line(event.response))
+        elif isinstance(event, ProtocolError):
+            _complain(f"wsfleet: the server broke the protocol: {event.reason}")
+
+
+def _one_line(data: Any) -> str:
+    """Return text as it is where it is one line, and all else as JSON."""
+    if isinstance(data, str) and data.isprintable():
+        return data
+    return msgspec.json.encode(data).decode()
+
+
+def _print(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # whoever read our output has left
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _complain(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
