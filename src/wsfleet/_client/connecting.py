@@ -77,6 +77,7 @@ async def connect(
         finally:
             with anyio.move_on_after(3 * client.config.close_timeout, shield=True):
                 await client.close()
+            living.scope.cancel()
     living.raise_error()
 
 
@@ -88,35 +89,32 @@ class _Living:
 
     def __init__(self, client: Client) -> None:
         self.tasks: anyio.abc.TaskGroup
+        self.scope = anyio.CancelScope()
         self.block_error: Exception | None = None
         self._client = client
+        self._task_status: TaskStatus[Client]
         self._client_error: Exception | None = None
 
     async def run(self, *, task_status: TaskStatus[Client]) -> None:
-        started = _Once(task_status)
+        self._task_status = task_status
         try:
-            await self._client.run(task_status=started)
+            with self.scope:
+                await self._client.run(task_status=self)
         except Exception as exc:
-            if not started.done:
+            if not self.scope.shield:
                 raise  # into the caller of connect()
             self._client_error = exc
             if not self._client.inbox.heard:
                 self.tasks.cancel_scope.cancel()
+
+    def started(self, client: Client, /) -> None:
+        # From here on only the end of the block ends the client: a cancellation that hits both
+        # would cut the client's goodbye short. The block gives it a deadline.
+        self.scope.shield = True
+        self._task_status.started(client)
 
     def raise_error(self) -> None:
         if self.block_error is not None:
             raise self.block_error
         if self._client_error is not None and not self._client.inbox.told:
             raise self._client_error
-
-
-class _Once:
-    """A task status that remembers having been told."""
-
-    def __init__(self, task_status: TaskStatus[Client]) -> None:
-        self.done = False
-        self._task_status = task_status
-
-    def started(self, value: Client, /) -> None:
-        self.done = True
-        self._task_status.started(value)

@@ -238,6 +238,10 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
     async def _keep(self, child: Child, task_status: TaskStatus[Client] | None) -> None:
         reason = "cancelled"
+        # Only the end of the block ends a child: a cancellation that hits both would cut its
+        # goodbye short, and `_stop_all` gives it a deadline. One that somebody waits for can be
+        # cancelled with its caller until it has started.
+        child.scope.shield = task_status is None
         try:
             with child.scope:
                 reason = await Keeper(child, self._intensity, task_status).run()

@@ -1,0 +1,436 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.fakes import FakeNetwork
+from wsfleet import Client, ClientState, connect
+from wsfleet._client.backoff import MAX_RETRY_AFTER, Backoff
+from wsfleet.errors import (
+    ConnectError,
+    ConnectRefusedError,
+    DisconnectedError,
+    HandshakeRejectedError,
+    NotConnectedError,
+    TlsError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+URL = "ws://fake/"
+REFUSED = ConnectRefusedError(URL, "nobody listens")
+
+
+@pytest.fixture
+def network() -> FakeNetwork:
+    """Return a network without servers."""
+    return FakeNetwork()
+
+
+@given(
+    first=st.floats(0, 100),
+    cap=st.floats(0, 1000),
+    failures=st.integers(1, 3000),
+    retry_after=st.one_of(st.none(), st.floats(0, 1e9)),
+)
+def test_waits_are_random_below_a_ceiling_that_doubles(
+    first: float, cap: float, failures: int, retry_after: float | None
+) -> None:
+    """A wait is at most the first doubled each time, at most the cap, and at least Retry-After."""
+    backoff = Backoff(first, cap, None)
+    backoff.failures = failures - 1
+
+    delay = backoff.next_delay(retry_after)
+
+    asked = min(retry_after or 0.0, MAX_RETRY_AFTER)
+    ceiling = min(cap, first * 2.0 ** min(failures - 1, 64))
+    assert delay is not None
+    assert asked <= delay <= max(asked, ceiling)
+
+
+def test_waits_spread_over_the_whole_range() -> None:
+    """Of many clients that lost one server, some come back soon and some late."""
+    delays = [Backoff(1.0, 30.0, None).next_delay() or 0.0 for _ in range(500)]
+
+    assert min(delays) < 0.1
+    assert max(delays) > 0.9
+
+
+@given(limit=st.integers(0, 20))
+def test_a_limit_of_n_means_n_retries(limit: int) -> None:
+    """With retry_count=n there are n waits, and then the end."""
+    backoff = Backoff(1.0, 30.0, limit)
+
+    assert [backoff.next_delay() is not None for _ in range(limit + 1)] == [True] * limit + [
+        False
+    ]
+
+
+async def test_the_first_connection_is_retried(network: FakeNetwork) -> None:
+    """A server that refuses twice and then accepts is reached, within the ceilings."""
+    server = network.server()
+    server.refuse(REFUSED, REFUSED)
+    async with connect(URL, opener=network) as client:
+        assert client.get_state() is ClientState.CONNECTED
+
+    waits = [b - a for a, b in zip(server.attempts, server.attempts[1:], strict=False)]
+    assert len(waits) == 2
+    assert waits[0] <= 1.0
+    assert waits[1] <= 2.0
+
+
+async def test_retries_are_counted(network: FakeNetwork) -> None:
+    """With retry_count=2 a dead server is tried three times, and the error says so."""
+    network.server().down = True
+    with pytest.raises(ConnectRefusedError, match="gave up after 3 attempts") as caught:
+        async with connect(URL, opener=network, retry_count=2):
+            pytest.fail("no connection, no block")
+
+    assert caught.value.attempts == 3
+    assert len(network.server().attempts) == 3
+
+
+async def test_without_reconnecting_one_refusal_is_the_end(network: FakeNetwork) -> None:
+    """With reconnect_on_error=False the first refusal is raised."""
+    network.server().down = True
+    with pytest.raises(ConnectRefusedError):
+        async with connect(URL, opener=network, reconnect_on_error=False):
+            pytest.fail("no connection, no block")
+
+    assert len(network.server().attempts) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HandshakeRejectedError(URL, "no", 401),
+        HandshakeRejectedError(URL, "no", 403),
+        HandshakeRejectedError(URL, "no", 404),
+        HandshakeRejectedError(URL, "no", 400),
+        HandshakeRejectedError(URL, "moved", 302),
+        HandshakeRejectedError(URL, "wrong accept", 101),
+        TlsError(URL, "expired", False),
+    ],
+    ids=str,
+)
+async def test_what_cannot_heal_is_not_retried(
+    network: FakeNetwork, error: ConnectError
+) -> None:
+    """A refusal that another try cannot change fails at once."""
+    server = network.server()
+    server.refuse(error)
+    with pytest.raises(type(error)) as caught:
+        async with connect(URL, opener=network):
+            pytest.fail("no connection, no block")
+
+    assert caught.value is error
+    assert not error.recoverable
+    assert len(server.attempts) == 1
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+async def test_what_can_heal_is_retried_after_the_time_asked_for(
+    network: FakeNetwork, status: int
+) -> None:
+    """An overloaded server that asks for 20 seconds is left alone for 20."""
+    server = network.server()
+    server.refuse(HandshakeRejectedError(URL, "busy", status, 20.0))
+    async with connect(URL, opener=network):
+        assert server.attempts[1] - server.attempts[0] == pytest.approx(20.0, abs=0.01)
+
+
+async def test_a_lost_connection_is_replaced(network: FakeNetwork) -> None:
+    """After a drop the same client object is connected again, over a new connection."""
+    server = network.server()
+    server.echo = True
+    async with connect(URL, opener=network) as client:
+        server.link.drop()
+        assert client.get_state() is ClientState.DISCONNECTED
+        await anyio.sleep(2)
+        assert client.get_state() is ClientState.CONNECTED
+        await client.send_message("still here")
+
+    assert [link.texts for link in server.links] == [[], ["still here"]]
+
+
+async def test_a_flapping_server_is_given_up(network: FakeNetwork) -> None:
+    """Connections that never last count as failures in a row."""
+    server = network.server()
+    with pytest.raises(DisconnectedError):
+        async with connect(URL, opener=network, retry_count=2):
+            while True:
+                await anyio.sleep(3)
+                server.link.drop()
+
+    assert len(server.attempts) == 3
+
+
+async def test_a_stable_connection_forgives(network: FakeNetwork) -> None:
+    """A connection that lasted starts the count afresh."""
+    server = network.server()
+    async with connect(URL, opener=network, retry_count=1, stable_after=10.0) as client:
+        for _ in range(5):
+            await anyio.sleep(15)
+            server.link.drop()
+        await anyio.sleep(2)
+        assert client.get_state() is ClientState.CONNECTED
+
+
+async def test_a_clean_goodbye_is_followed_by_a_new_connection(network: FakeNetwork) -> None:
+    """A server that recycles its connections with 1001 gets the client back."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        server.link.close(1001, "recycling")
+        assert client.get_state() is ClientState.DISCONNECTED
+        await anyio.sleep(2)
+        assert client.get_state() is ClientState.CONNECTED
+        assert server.links[0].goodbye == (1001, "")
+
+
+async def test_without_reconnecting_a_clean_goodbye_ends_the_client(
+    network: FakeNetwork,
+) -> None:
+    """With reconnect_on_error=False a clean goodbye ends the iteration, and no error is raised."""
+    server = network.server()
+    got = []
+    async with connect(URL, opener=network, reconnect_on_error=False) as client:
+        server.link.send("last words")
+        server.link.close(1000)
+        got = [event.data async for event in client]
+
+    assert got == ["last words"]
+
+
+async def test_without_reconnecting_a_drop_is_an_error(network: FakeNetwork) -> None:
+    """With reconnect_on_error=False a drop is raised out of the iteration, after what came before."""
+    server = network.server()
+    got = []
+    with pytest.raises(DisconnectedError):
+        async with connect(URL, opener=network, reconnect_on_error=False) as client:
+            server.link.send("last words")
+            server.link.drop()
+            async for event in client:
+                got.append(event.data)
+
+    assert got == ["last words"]
+
+
+async def test_the_block_is_cancelled_when_the_client_fails(network: FakeNetwork) -> None:
+    """A block that waits for something else learns that its client failed for good."""
+    server = network.server()
+    with pytest.raises(ConnectRefusedError):
+        async with connect(URL, opener=network, retry_count=1):
+            server.die()
+            await anyio.sleep_forever()
+
+
+async def test_a_failure_told_to_the_iteration_is_told_once(network: FakeNetwork) -> None:
+    """Whoever catches the failure at the iteration leaves the block without it."""
+    server = network.server()
+    async with connect(URL, opener=network, retry_count=0) as client:
+        server.die()
+        with pytest.raises(DisconnectedError):
+            async for _ in client:
+                pytest.fail("nothing came")
+
+
+async def test_an_error_of_the_block_comes_out_as_it_is(network: FakeNetwork) -> None:
+    """What a user's block raises is not wrapped, not even a group of errors."""
+    own = ExceptionGroup("mine", [ValueError("a")])
+    with pytest.raises(ExceptionGroup) as caught:
+        async with connect(URL, opener=network):
+            raise own
+
+    assert caught.value is own
+    assert network.server().link.goodbye == (1000, "")
+
+
+async def test_reconnect_drops_and_opens_now(network: FakeNetwork) -> None:
+    """reconnect() returns with a new connection; the old one was told goodbye."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        before = anyio.current_time()
+        await client.reconnect()
+        assert client.get_state() is ClientState.CONNECTED
+        assert anyio.current_time() - before < 0.01
+
+    assert len(server.links) == 2
+    assert server.links[0].goodbye == (1000, "reconnecting")
+
+
+async def test_reconnect_does_not_wait_for_a_dead_peer(network: FakeNetwork) -> None:
+    """reconnect() away from a peer that says no goodbye takes half a second at most."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        server.silent = True
+        with anyio.fail_after(0.6):
+            await client.reconnect()
+        server.silent = False
+
+
+async def test_reconnect_cuts_a_wait_short(network: FakeNetwork) -> None:
+    """reconnect() during a long wait connects at once, and starts the count afresh."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        server.refuse(HandshakeRejectedError(URL, "busy", 503, 1000.0))
+        server.link.drop()
+        await anyio.sleep(5)
+        assert client.get_state() is ClientState.DISCONNECTED
+        await client.reconnect()
+        assert client.get_state() is ClientState.CONNECTED
+
+
+async def test_reconnect_of_a_closed_client_is_refused(network: FakeNetwork) -> None:
+    """A client that was closed cannot reconnect, and says so."""
+    async with connect(URL, opener=network) as client:
+        await client.close()
+        with pytest.raises(NotConnectedError, match="closed"):
+            await client.reconnect()
+
+
+async def test_reconnect_raises_what_refused_it(network: FakeNetwork) -> None:
+    """A reconnect that fails for good raises what refused it."""
+    server = network.server()
+    refusal = HandshakeRejectedError(URL, "banned", 403)
+    with pytest.raises(HandshakeRejectedError):
+        async with connect(URL, opener=network) as client:
+            server.refuse(refusal)
+            with pytest.raises(HandshakeRejectedError) as caught:
+                await client.reconnect()
+            assert caught.value is refusal
+
+
+async def test_close_is_idempotent_and_final(network: FakeNetwork) -> None:
+    """Closing twice is closing once; nothing can be sent after it."""
+    async with connect(URL, opener=network) as client:
+        await client.close()
+        await client.close()
+        assert client.get_state() is ClientState.DISCONNECTED
+        with pytest.raises(NotConnectedError) as caught:
+            await client.send_message("late")
+
+    assert caught.value.sent is False
+    assert caught.value.state == "closed"
+    assert network.server().link.goodbye == (1000, "")
+
+
+async def test_close_is_bounded_when_the_peer_is_silent(network: FakeNetwork) -> None:
+    """A peer that never says goodbye delays the close by close_timeout, not more."""
+    async with connect(URL, opener=network, close_timeout=2.0) as client:
+        network.server().silent = True
+        before = anyio.current_time()
+        await client.close()
+        assert anyio.current_time() - before == pytest.approx(2.0)
+        assert network.server().open == []
+
+
+async def test_close_during_connecting(network: FakeNetwork) -> None:
+    """Closing a client that is connecting ends the attempt at once."""
+    network.server().hang = True
+    client = Client(URL, opener=network)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(client.run)
+        await anyio.sleep(1)
+        assert client.get_state() is ClientState.CONNECTING
+        before = anyio.current_time()
+        await client.close()
+        assert anyio.current_time() == before
+    assert client.get_state() is ClientState.DISCONNECTED
+
+
+async def test_close_during_a_wait(network: FakeNetwork) -> None:
+    """Closing a client that waits for its next try ends the wait at once."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        server.refuse(HandshakeRejectedError(URL, "busy", 503, 1000.0))
+        server.link.drop()
+        await anyio.sleep(5)
+        before = anyio.current_time()
+        await client.close()
+        assert anyio.current_time() == before
+
+
+async def test_closing_a_client_that_never_ran(network: FakeNetwork) -> None:
+    """A client that never ran can be closed, and run later all the same."""
+    client = Client(URL, opener=network)
+    await client.close()
+    assert client.get_state_metrics() is None
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(client.run)
+        assert client.get_state() is ClientState.CONNECTED
+        await client.close()
+
+
+async def test_a_client_runs_again_after_its_end(network: FakeNetwork) -> None:
+    """The same client object can live again."""
+    client = Client(URL, opener=network)
+    for _ in range(2):
+        async with anyio.create_task_group() as tasks:
+            assert await tasks.start(client.run) is client
+            await client.close()
+
+    assert len(network.server().links) == 2
+
+
+async def test_two_tasks_cannot_run_one_client(network: FakeNetwork) -> None:
+    """A second run of a running client is refused."""
+    async with connect(URL, opener=network) as client:
+        with pytest.raises(RuntimeError, match="running already"):
+            await client.run()
+
+
+async def test_a_cancelled_block_says_goodbye(network: FakeNetwork) -> None:
+    """A block that is cancelled closes its client politely, within the close's deadline."""
+    with anyio.move_on_after(1):
+        async with connect(URL, opener=network):
+            await anyio.sleep_forever()
+
+    assert network.server().link.goodbye == (1000, "")
+    assert network.server().open == []
+
+
+async def test_a_cancelled_run_frees_its_socket(network: FakeNetwork) -> None:
+    """A client whose task is cancelled says that it goes away, and waits for nobody."""
+    network.server().silent = True
+    client = Client(URL, opener=network)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(client.run)
+        before = anyio.current_time()
+        tasks.cancel_scope.cancel()
+
+    assert anyio.current_time() == before
+    assert network.server().link.goodbye == (1001, "")
+    assert network.server().open == []
+
+
+async def test_the_whole_life_is_logged(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """Each step of a life is one event, in order, with the client, its URL and its generation."""
+    server = network.server("ws://user:secret@fake/path?token=secret")
+    url = "ws://user:secret@fake/path?token=secret"
+    with pytest.raises(DisconnectedError):
+        async with connect(url, name="c", opener=network, retry_count=1):
+            server.link.drop()
+            await anyio.sleep(2)
+            server.die()
+            await anyio.sleep_forever()
+
+    assert [(e["event"], e["generation"], e["log_level"]) for e in log_entries] == [
+        ("client.connecting", 0, "info"),
+        ("client.connected", 1, "info"),
+        ("client.disconnected", 1, "warning"),
+        ("client.reconnect_scheduled", 1, "warning"),
+        ("client.connecting", 1, "info"),
+        ("client.connected", 2, "info"),
+        ("client.disconnected", 2, "warning"),
+        ("client.failed", 2, "error"),
+    ]
+    assert {e["client"] for e in log_entries} == {"c"}
+    assert {e["url"] for e in log_entries} == {"ws://***@fake/path?token=***"}
+    assert "secret" not in repr(log_entries)
