@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import ssl
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsfleet import ChildSpec, Client, ClientOptions, Config, Deflate
+from wsfleet._wire.redact import redact_url
+from wsfleet.errors import ConfigError
+
+URL = "wss://example.org/feed"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "example.org",
+        "http://example.org",
+        "wss://",
+        "ws:///path",
+        "ws://host:port",
+        "ws://host:99999",
+        "ws://host:0",
+        "ws://host/#fragment",
+        "ws://host/#",
+        "ws://[::1",
+        "ws://us:er@pa:ss/word@host",
+        None,
+        b"ws://host",
+    ],
+)
+def test_a_url_that_can_never_work_is_refused(url: Any) -> None:
+    """A bad URL is refused before anything is opened, without being repeated in the error."""
+    with pytest.raises(ConfigError, match="^url ") as caught:
+        Config(url=url)
+
+    assert "pa:ss" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://h", "wss://h:1/p?q=1", "ws://[::1]:8080/", "ws://u:p@h/", "wss://bücher.example/"]
+)
+def test_a_good_url_is_taken(url: str) -> None:
+    """Hosts, ports, IPv6 addresses, userinfo and international names are fine."""
+    assert Config(url=url).url == url
+
+
+BAD = {
+    "headers": [{"a b": "c"}, {"a": "b\nc"}, {"a": 1}, {"Upgrade": "x"}, {"": "x"}, [("Sec-WebSocket-Key", "x")]],
+    "timeout": [0, -1, math.inf, math.nan, None, "5", True],
+    "retry_count": [-1, 1.5, True, "3"],
+    "retry_delay": [-1, math.inf, None],
+    "max_backoff": [-1, math.nan],
+    "stable_after": [-0.1],
+    "heartbeat_interval": [0, -1],
+    "heartbeat": ["PingPong", object()],
+    "request_timeout": [0, math.inf],
+    "latency_buffer_size": [0, -1, 1.0],
+    "subprotocols": ["chat", ["a b"], [""], ["a", "a"], [1]],
+    "max_message_size": [0, -1, 1.5],
+    "inbox_size": [0, None],
+    "overflow": ["explode", None],
+    "close_timeout": [0, -1, math.inf],
+    "decode": ["xml", 5, None],
+    "proxy": ["ftp://proxy", "nothing"],
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [(option, value) for option, values in BAD.items() for value in values]
+)
+def test_a_value_that_can_never_work_is_refused(option: str, value: Any) -> None:
+    """Each option refuses nonsense at birth, and the error names the option."""
+    options: Any = {option: value}
+    with pytest.raises(ConfigError, match=f"^{option} "):
+        Config(url=URL, **options)
+
+
+def test_two_ways_to_connect_are_refused() -> None:
+    """A client of one's own has its own proxy and TLS settings."""
+    client = httpx.AsyncClient()
+    with pytest.raises(ConfigError, match="http_client"):
+        Config(url=URL, http_client=client, proxy="http://proxy")
+    with pytest.raises(ConfigError, match="http_client"):
+        Config(url=URL, http_client=client, ssl_context=ssl.create_default_context())
+
+
+def test_a_socks_proxy_needs_its_package() -> None:
+    """A SOCKS proxy without its package is told with what to install."""
+    with pytest.raises(ConfigError, match="httpx\\[socks\\]"):
+        Config(url=URL, proxy="socks5://localhost")
+
+
+def test_an_unknown_option_is_refused_by_name() -> None:
+    """A misspelt option is not silently ignored, wherever it is given."""
+    options: Any = {"retrycount": 3}
+    for make in (lambda: Client(URL, **options), lambda: ChildSpec(URL, **options)):
+        with pytest.raises(ConfigError, match="retrycount is not an option"):
+            make()
+
+
+def test_options_change_a_config() -> None:
+    """A config with some options changed is another config; the first stays as it was."""
+    config = Config(url=URL, timeout=1.0)
+
+    assert Client(config, timeout=2.0).config.timeout == 2.0
+    assert Client(config).config is not None
+    assert config.timeout == 1.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.timeout = 3.0  # type: ignore[misc]
+
+
+def test_every_option_is_a_keyword_everywhere() -> None:
+    """What Config knows, connect() and its friends take, no more and no less."""
+    names = {field.name for field in dataclasses.fields(Config)}
+
+    assert names - {"url"} == set(ClientOptions.__annotations__)
+
+
+def test_the_seeds_defaults_are_kept() -> None:
+    """The defaults of the options that the seed has are the seed's."""
+    config = Config(url=URL)
+
+    assert (config.timeout, config.retry_count, config.retry_delay) == (5, 3, 1)
+    assert (config.max_backoff, config.reconnect_on_error) == (30, True)
+    assert (config.heartbeat_interval, config.request_timeout) == (30, 30)
+    assert (config.latency_buffer_size, config.restore_subscriptions) == (100, True)
+
+
+def test_headers_come_as_a_mapping_or_as_pairs() -> None:
+    """Headers are kept in order; a name may come twice in a sequence of pairs."""
+    assert Config(url=URL, headers={"A": "1"}) == Config(url=URL, headers=[("A", "1")])
+    pairs = [("A", "1"), ("A", "2")]
+    assert Config(url=URL, headers=pairs).endpoint().headers == tuple(pairs)
+
+
+def test_compression_is_on_unless_switched_off() -> None:
+    """By default compression is offered; False and None offer none, a Deflate its own."""
+    assert Config(url=URL).endpoint().compression == Deflate()
+    assert Config(url=URL, compression=False).endpoint().compression is None
+    assert Config(url=URL, compression=None).endpoint().compression is None
+    own = Deflate(level=1)
+    assert Config(url=URL, compression=own).endpoint().compression is own
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither a config, nor a client, nor what they give to the wire shows a secret."""
+    config = Config(
+        url="wss://user:s3cret@h/p?key=s3cret&s3cret",
+        headers={"Authorization": "Bearer s3cret"},
+        proxy="http://user:s3cret@proxy",
+    )
+    client = Client(config)
+
+    for shown in (repr(config), str(config), repr(client), client.url, repr(config.endpoint())):
+        assert "s3cret" not in shown
+    assert client.url == "wss://***@h/p?key=***&***"
+
+
+@given(
+    user=st.text("abc:%", min_size=1, max_size=5),
+    value=st.text("0123", min_size=1, max_size=6),
+    host=st.sampled_from(["h", "[::1]", "h:8080"]),
+)
+def test_redacting_keeps_only_what_is_public(user: str, value: str, host: str) -> None:
+    """Whatever userinfo and query hold, only host, path and names remain."""
+    assert redact_url(f"ws://{user}@{host}/p?a={value}&b=") == f"ws://***@{host}/p?a=***&b=***"
+    assert redact_url(f"ws://{host}/p") == f"ws://{host}/p"
