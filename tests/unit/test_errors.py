@@ -36,7 +36,11 @@ EXAMPLES: list[errors.WsfleetError] = [
 
 def public_errors() -> set[type[Exception]]:
     """Return the classes that the module offers."""
-    return {cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__}
+    return {
+        cls
+        for _, cls in inspect.getmembers(errors, inspect.isclass)
+        if cls.__module__ == errors.__name__
+    }
 
 
 def test_every_error_is_offered_and_has_an_example() -> None:
@@ -64,7 +68,11 @@ def test_errors_speak(error: errors.WsfleetError) -> None:
 
 def test_errors_of_a_send_say_whether_it_was_sent() -> None:
     """Every error of a send says in `sent` and in words whether the message went out."""
-    sends = [e for e in EXAMPLES if isinstance(e, errors.SendError) and type(e) is not errors.SendError]
+    sends = [
+        e
+        for e in EXAMPLES
+        if isinstance(e, errors.SendError) and type(e) is not errors.SendError
+    ]
     for error in sends:
         words = "not sent" if error.sent is False else "carried out"
         assert words in str(error), error
@@ -97,8 +105,23 @@ def test_errors_are_also_what_python_calls_them(cls: Any, builtin: Any) -> None:
 
 @pytest.mark.parametrize(
     ("status", "heals"),
-    [(101, False), (301, False), (400, False), (401, False), (403, False), (404, False), (408, True),
-     (410, False), (425, True), (429, True), (500, True), (501, False), (502, True), (503, True), (504, True)],
+    [
+        (101, False),
+        (301, False),
+        (400, False),
+        (401, False),
+        (403, False),
+        (404, False),
+        (408, True),
+        (410, False),
+        (425, True),
+        (429, True),
+        (500, True),
+        (501, False),
+        (502, True),
+        (503, True),
+        (504, True),
+    ],
 )
 def test_which_refusals_heal(status: int, heals: bool) -> None:
     """Overload, timeouts and broken gateways heal; what is wrong with the request does not."""

@@ -124,7 +124,7 @@ WILD_FRAMES = st.one_of(
     st.builds(frame, st.sampled_from([PING, PONG]), st.binary(max_size=125)),
     st.builds(
         frame,
-        # Close frames are made below: which of two faults in one counts first is anybody's choice.
+        # Close frames are made below: which of two faults counts first is open.
         st.integers(0, 15).filter(lambda opcode: opcode != CLOSE),
         st.binary(max_size=130),
         fin=st.booleans(),

@@ -38,7 +38,7 @@ URL = "wss://example.org/feed"
 )
 def test_a_url_that_can_never_work_is_refused(url: Any) -> None:
     """A bad URL is refused before anything is opened, without being repeated in the error."""
-    with pytest.raises(ConfigError, match="^url ") as caught:
+    with pytest.raises(ConfigError, match=r"^url ") as caught:
         Config(url=url)
 
     assert "pa:ss" not in str(caught.value)
@@ -46,15 +46,23 @@ def test_a_url_that_can_never_work_is_refused(url: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ws://h", "wss://h:1/p?q=1", "ws://[::1]:8080/", "ws://u:p@h/", "wss://bücher.example/"]
+    "url",
+    ["ws://h", "wss://h:1/p?q=1", "ws://[::1]:8080/", "ws://u:p@h/", "wss://bücher.example/"],
 )
 def test_a_good_url_is_taken(url: str) -> None:
     """Hosts, ports, IPv6 addresses, userinfo and international names are fine."""
     assert Config(url=url).url == url
 
 
-BAD = {
-    "headers": [{"a b": "c"}, {"a": "b\nc"}, {"a": 1}, {"Upgrade": "x"}, {"": "x"}, [("Sec-WebSocket-Key", "x")]],
+BAD: dict[str, list[Any]] = {
+    "headers": [
+        {"a b": "c"},
+        {"a": "b\nc"},
+        {"a": 1},
+        {"Upgrade": "x"},
+        {"": "x"},
+        [("Sec-WebSocket-Key", "x")],
+    ],
     "timeout": [0, -1, math.inf, math.nan, None, "5", True],
     "retry_count": [-1, 1.5, True, "3"],
     "retry_delay": [-1, math.inf, None],
@@ -80,7 +88,7 @@ BAD = {
 def test_a_value_that_can_never_work_is_refused(option: str, value: Any) -> None:
     """Each option refuses nonsense at birth, and the error names the option."""
     options: Any = {option: value}
-    with pytest.raises(ConfigError, match=f"^{option} "):
+    with pytest.raises(ConfigError, match=rf"^{option} "):
         Config(url=URL, **options)
 
 

@@ -83,7 +83,8 @@ async def test_deeply_nested_json_is_text(network: FakeNetwork) -> None:
 
 async def test_text_can_be_left_alone_or_decoded_by_the_user(network: FakeNetwork) -> None:
     """decode="raw" delivers text, a function what it returns."""
-    for decode, expected in (("raw", "[1]"), (len, 3)):
+    ways: list[tuple[Any, Any]] = [("raw", "[1]"), (len, 3)]
+    for decode, expected in ways:
         got: list[Any] = []
         async with connect(URL, opener=network, handler=got.append, decode=decode):
             network.server().link.send("[1]")
@@ -101,7 +102,9 @@ async def test_a_decoder_that_raises_is_a_crash(network: FakeNetwork) -> None:
 
 
 async def test_an_async_handler_gets_one_event_after_the_other(network: FakeNetwork) -> None:
-    """A slow async handler gets events in order, never two at once, and the last before the end."""
+    """
+    A slow async handler gets events in order, never two at once, and the last before the end.
+    """
     log: list[Any] = []
 
     async def handler(event: Any) -> None:
@@ -120,9 +123,12 @@ async def test_an_async_handler_gets_one_event_after_the_other(network: FakeNetw
 
 async def test_a_handler_answers_without_a_task_switch(network: FakeNetwork) -> None:
     """A sync handler sends its answer at once with send_nowait."""
-    async with connect(
-        URL, opener=network, handler=lambda event: client.send_nowait({"re": event.data})
-    ) as client:
+    client: Any = None
+
+    def handler(event: Any) -> None:
+        client.send_nowait({"re": event.data})
+
+    async with connect(URL, opener=network, handler=handler) as client:
         network.server().link.send(1)
         assert network.server().link.texts == ['{"re":1}']
 
@@ -246,8 +252,6 @@ async def test_a_client_that_nobody_listens_to_never_stalls(network: FakeNetwork
 
 async def test_a_full_inbox_pauses_reading(network: FakeNetwork) -> None:
     """With "block" a slow loop loses nothing: reading stops while the inbox is full."""
-    link = None
-    got = []
     async with connect(URL, opener=network, inbox_size=4) as client:
         link = network.server().link
         loop = aiter(client)
@@ -258,8 +262,7 @@ async def test_a_full_inbox_pauses_reading(network: FakeNetwork) -> None:
         assert metrics is not None
         assert metrics.reading_paused
         assert metrics.inbox == 5
-        for _ in range(20):
-            got.append((await anext(loop)).data)
+        got = [(await anext(loop)).data for _ in range(20)]
         assert not link.reading_paused
         assert metrics.dropped == 0
 
@@ -311,7 +314,7 @@ async def test_leaving_the_loop_lets_the_connection_go_on(network: FakeNetwork) 
 
 async def test_two_loops_share_the_events(network: FakeNetwork) -> None:
     """Each event goes to one of the loops over a client."""
-    got: list[int] = []
+    got: list[Any] = []
 
     async def take() -> None:
         got.extend([event.data async for event in client])
@@ -330,12 +333,19 @@ async def test_two_loops_share_the_events(network: FakeNetwork) -> None:
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"\x83\x00", 1002), (server_frame(1, b"\xff"), 1007), (server_frame(2, b"x" * 101), 1009)],
+    [
+        (b"\x83\x00", 1002),
+        (server_frame(1, b"\xff"), 1007),
+        (server_frame(2, b"x" * 101), 1009),
+    ],
 )
 async def test_a_broken_protocol_is_told_and_replaced(
     network: FakeNetwork, data: bytes, code: int
 ) -> None:
-    """A peer that breaks the protocol is told with which code; the handler learns why; then a new connection."""
+    """
+    A peer that breaks the protocol is told with which code; the handler learns why; then a new
+    connection.
+    """
     got: list[Any] = []
     async with connect(URL, opener=network, handler=got.append, max_message_size=100) as client:
         network.server().link.send("fine")
@@ -361,15 +371,14 @@ async def test_callbacks_hear_of_each_connection(network: FakeNetwork, kind: str
 
     def async_callback(what: str) -> Any:
         async def callback(client: Any) -> None:
+            generation = client.life.generation
             await anyio.sleep(0.01)
-            log.append((what, client.life.generation))
+            log.append((what, generation))
 
         return callback
 
     make = sync_callback if kind == "sync" else async_callback
-    async with connect(
-        URL, opener=network, on_connect=make("up"), on_disconnect=make("down")
-    ):
+    async with connect(URL, opener=network, on_connect=make("up"), on_disconnect=make("down")):
         await anyio.sleep(1)
         network.server().link.drop()
         await anyio.sleep(2)
@@ -390,9 +399,7 @@ async def test_a_callback_that_raises_harms_nothing(
         raise LookupError
 
     broken: Any = sync_broken if kind == "sync" else async_broken
-    async with connect(
-        URL, opener=network, on_connect=broken, on_disconnect=broken
-    ) as client:
+    async with connect(URL, opener=network, on_connect=broken, on_disconnect=broken) as client:
         assert await client.request("m") == "m"
 
     failures = [e for e in log_entries if e["event"] == "client.callback_failed"]

@@ -41,7 +41,9 @@ def network() -> FakeNetwork:
 def test_waits_are_random_below_a_ceiling_that_doubles(
     first: float, cap: float, failures: int, retry_after: float | None
 ) -> None:
-    """A wait is at most the first doubled each time, at most the cap, and at least Retry-After."""
+    """
+    A wait is at most the first doubled each time, at most the cap, and at least Retry-After.
+    """
     backoff = Backoff(first, cap, None)
     backoff.failures = failures - 1
 
@@ -195,7 +197,9 @@ async def test_a_clean_goodbye_is_followed_by_a_new_connection(network: FakeNetw
 async def test_without_reconnecting_a_clean_goodbye_ends_the_client(
     network: FakeNetwork,
 ) -> None:
-    """With reconnect_on_error=False a clean goodbye ends the iteration, and no error is raised."""
+    """
+    With reconnect_on_error=False a clean goodbye ends the iteration, and no error is raised.
+    """
     server = network.server()
     got = []
     async with connect(URL, opener=network, reconnect_on_error=False) as client:
@@ -207,7 +211,9 @@ async def test_without_reconnecting_a_clean_goodbye_ends_the_client(
 
 
 async def test_without_reconnecting_a_drop_is_an_error(network: FakeNetwork) -> None:
-    """With reconnect_on_error=False a drop is raised out of the iteration, after what came before."""
+    """
+    With reconnect_on_error=False a drop is raised out of the iteration, after what came before.
+    """
     server = network.server()
     got = []
     with pytest.raises(DisconnectedError):
@@ -215,7 +221,7 @@ async def test_without_reconnecting_a_drop_is_an_error(network: FakeNetwork) -> 
             server.link.send("last words")
             server.link.drop()
             async for event in client:
-                got.append(event.data)
+                got.append(event.data)  # noqa: PERF401 - what came before the error counts
 
     assert got == ["last words"]
 
@@ -411,7 +417,9 @@ async def test_a_cancelled_run_frees_its_socket(network: FakeNetwork) -> None:
 async def test_the_whole_life_is_logged(
     network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
 ) -> None:
-    """Each step of a life is one event, in order, with the client, its URL and its generation."""
+    """
+    Each step of a life is one event, in order, with the client, its URL and its generation.
+    """
     server = network.server("ws://user:secret@fake/path?token=secret")
     url = "ws://user:secret@fake/path?token=secret"
     with pytest.raises(DisconnectedError):

@@ -252,7 +252,9 @@ async def test_a_goodbye_fails_waiting_callers_before_the_socket_ends(
 
 
 async def test_nothing_is_sent_without_a_connection(network: FakeNetwork) -> None:
-    """Between two connections a message is refused at once, not queued, and said to be unsent."""
+    """
+    Between two connections a message is refused at once, not queued, and said to be unsent.
+    """
     server = network.server()
     async with connect(URL, opener=network) as client:
         server.link.drop()
@@ -281,7 +283,9 @@ async def test_a_full_buffer_makes_senders_wait(network: FakeNetwork) -> None:
 
 
 async def test_a_cancelled_send_sends_nothing(network: FakeNetwork) -> None:
-    """A send that was cancelled while it waited for room left no byte; the next one is whole."""
+    """
+    A send that was cancelled while it waited for room left no byte; the next one is whole.
+    """
     server = network.server()
     async with connect(URL, opener=network) as client:
         server.link.fill()
@@ -330,7 +334,9 @@ async def test_a_connection_that_ends_while_full_fails_its_senders(
 
 
 async def test_kinds_of_messages_go_out_as_they_are(network: FakeNetwork) -> None:
-    """Text goes out as text, bytes as binary, a mapping as JSON text, in the order of the calls."""
+    """
+    Text goes out as text, bytes as binary, a mapping as JSON text, in the order of the calls.
+    """
     network.server().answer = None
     async with connect(URL, opener=network) as client:
         assert await client.send_message("text") is None

@@ -67,7 +67,9 @@ def test_no_phase_is_a_dead_end() -> None:
 
 
 def test_health_counts_load_latency_and_errors() -> None:
-    """A client at rest has 100; requests in flight, slow replies and errors cost, up to a bound."""
+    """
+    A client at rest has 100; requests in flight, slow replies and errors cost, up to a bound.
+    """
     health = Health()
     assert health.score(0, 0.0) == 100
     assert health.score(1, 0.0) == 90
@@ -85,7 +87,9 @@ def test_health_counts_load_latency_and_errors() -> None:
 
 
 def test_the_past_fades_within_seconds() -> None:
-    """After the worst that can happen a client is as good as new within seconds, not a minute."""
+    """
+    After the worst that can happen a client is as good as new within seconds, not a minute.
+    """
     health = Health()
     for _ in range(10):
         health.answered(30.0, 0.0)
@@ -106,7 +110,9 @@ def test_the_past_fades_within_seconds() -> None:
 def test_health_is_always_between_0_and_100(
     events: list[tuple[float, float | None]], pending: int, later: float
 ) -> None:
-    """Whatever happened, in whatever order of clocks, health is 0-100 and only recovers with time."""
+    """
+    Whatever happened, in whatever order of clocks, health is 0-100 and only recovers with time.
+    """
     health = Health()
     now = 0.0
     for gap, round_trip in events:
