@@ -84,6 +84,15 @@ def install(session: nox.Session, *groups: str, resolution: str = "highest") -> 
     session.install(wheel(), *chosen, f"--resolution={resolution}", *fresh)
 
 
+def run_tests(session: nox.Session) -> None:
+    """Run pytest and measure it, forgetting what an earlier run of this session measured."""
+    data = f".coverage.{session.name}"
+    for file in ROOT.glob(f"{data}.*"):
+        file.unlink()
+    measured = {"COVERAGE_FILE": data}
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=measured)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Format, rules and floors; changes nothing (`ruff format` and `ruff check --fix` do)."""
@@ -106,14 +115,14 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test the wheel against the newest dependencies, on every Python that is there."""
     install(session, "tests")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    run_tests(session)
 
 
 @nox.session(python=PYTHONS[0])
 def tests_lowest(session: nox.Session) -> None:
     """Test the wheel against the oldest dependencies that it promises to work with."""
     install(session, "tests", resolution="lowest-direct")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    run_tests(session)
 
 
 @nox.session
@@ -128,5 +137,6 @@ def coverage(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the pages, warnings being errors, and run the examples of docs and README."""
     install(session, "docs")
-    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp(), env=quiet)
     session.run("python", "-m", "pytest", "-p", "tests.docs.examples", "README.md", "docs")

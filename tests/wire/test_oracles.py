@@ -40,7 +40,7 @@ def test_a_websockets_server_reads_what_we_send(messages: list[tuple[int, bytes]
     server.receive_data(b"".join(encode(opcode, payload) for opcode, payload in messages))
 
     assert server.parser_exc is None
-    got = [(int(event.opcode), bytes(event.data)) for event in server.events_received()]  # type: ignore[union-attr]
+    got = [(int(event.opcode), bytes(event.data)) for event in server.events_received()]
     assert [(int(opcode), payload) for opcode, payload in messages] == got
 
 
@@ -82,7 +82,7 @@ def websockets_decodes(data: bytes) -> list[Any]:
     parts: list[bytes] = []
     kind = ""
     for event in client.events_received():
-        opcode, payload = event.opcode, bytes(event.data)  # type: ignore[union-attr]
+        opcode, payload = event.opcode, bytes(event.data)
         if opcode in {PeerOpcode.PING, PeerOpcode.PONG}:
             got.append((opcode.name.lower(), payload))
         elif opcode is PeerOpcode.CLOSE:
@@ -92,7 +92,7 @@ def websockets_decodes(data: bytes) -> list[Any]:
         else:
             kind = kind if opcode is PeerOpcode.CONT else opcode.name.lower()
             parts.append(payload)
-            if event.fin:  # type: ignore[union-attr]
+            if event.fin:
                 whole = b"".join(parts)
                 parts = []
                 try:

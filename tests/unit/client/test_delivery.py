@@ -123,12 +123,13 @@ async def test_an_async_handler_gets_one_event_after_the_other(network: FakeNetw
 
 async def test_a_handler_answers_without_a_task_switch(network: FakeNetwork) -> None:
     """A sync handler sends its answer at once with send_nowait."""
-    client: Any = None
+    answering: list[Any] = []
 
     def handler(event: Any) -> None:
-        client.send_nowait({"re": event.data})
+        answering[0].send_nowait({"re": event.data})
 
     async with connect(URL, opener=network, handler=handler) as client:
+        answering.append(client)
         network.server().link.send(1)
         assert network.server().link.texts == ['{"re":1}']
 

@@ -1,0 +1,25 @@
+"""
+The public API as its users type it: read by type checkers, never run.
+
+Rule 1: a line here is a promise; a type that changes is a change for users.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import assert_type
+
+from wsfleet.testing import FaultProxy, MockServer, json_rpc
+
+
+async def a_server_in_a_test() -> None:
+    """The testing kit needs no casts."""
+    async with MockServer(json_rpc, ssl=True) as server, FaultProxy(server.url) as proxy:
+        assert_type(server.url, str)
+        assert_type(server.received, list[str | bytes])
+        assert_type(await server.assert_message_sent(re.compile("ping")), str | bytes)
+        await server.inject_message({"type": "hello"})
+        await server.simulate_disconnect("reset")
+        await server.simulate_disconnect(1008)
+        proxy.latency = 0.2
+        proxy.cut_after(bytes=100)
