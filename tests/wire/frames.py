@@ -7,6 +7,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from hypothesis import strategies as st
+
 from wsfleet._wire.decoder import Decoder
 from wsfleet._wire.frames import Opcode, ProtocolViolation
 
@@ -68,3 +70,20 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut data at the given places."""
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     return [data[a:b] for a, b in pairwise(places)]
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=300).map(lambda data: frame(BINARY, data)),
+    st.text(max_size=200).map(lambda text: frame(TEXT, text.encode())),
+    st.binary(max_size=125).map(lambda data: frame(PING, data)),
+    st.binary(max_size=125).map(lambda data: frame(PONG, data)),
+    st.lists(st.binary(max_size=200), min_size=1, max_size=4).map(
+        lambda parts: (
+            frame(BINARY, parts[0], fin=False)
+            + b"".join(frame(CONT, part, fin=False) for part in parts[1:])
+            + frame(CONT)
+        )
+    ),
+    st.integers(65530, 65540).map(lambda size: frame(BINARY, b"x" * size)),
+)
+STREAMS = st.lists(FRAMES, max_size=8).map(b"".join)

@@ -129,7 +129,7 @@ def test_an_answer_that_goes_beyond_the_offer_is_refused(
 
 @pytest.mark.parametrize("bits", [9, 12, 15])
 @pytest.mark.parametrize("takeover", [True, False])
-@given(messages=st.lists(st.binary(min_size=1, max_size=3000), max_size=6))
+@given(messages=st.lists(st.binary(max_size=3000), max_size=6))
 def test_what_is_deflated_inflates_to_itself(
     bits: int, takeover: bool, messages: list[bytes]
 ) -> None:
@@ -177,6 +177,61 @@ def test_a_stream_that_ends_goes_on() -> None:
 
     assert inflater.inflate(ended, None) == b"first"
     assert inflater.inflate(following, None) == b"second"
+
+
+def test_a_message_may_have_many_final_blocks() -> None:
+    """
+    A server may end its stream in the midst of a message, and refer over the end (7.2.1).
+    """
+    message = b""
+    data = b""
+    for part in (b"one and ", b"two and ", b"one and two"):
+        stream = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=message)
+        data += stream.compress(part) + stream.flush(zlib.Z_FINISH)
+        message += part
+    inflater = Inflater(15, takeover=True)
+
+    assert inflater.inflate(data + b"\x00", None) == message
+    assert inflater.inflate(data, len(message)) == message
+    with pytest.raises(ProtocolViolation) as caught:
+        inflater.inflate(data, len(message) - 1)
+    assert caught.value.code == 1009
+
+
+def test_an_empty_message_is_deflated() -> None:
+    """An empty message survives, wherever among others it stands (7.2.3.6)."""
+    deflater = Deflater(15, takeover=True, settings=Deflate())
+    inflater = Inflater(15, takeover=True)
+    messages = [b"", b"", b"words", b"", b"", b"words"]
+
+    assert messages == [inflater.inflate(deflater.deflate(m), None) for m in messages]
+
+
+def test_a_server_whose_window_is_a_bit_too_large_is_understood() -> None:
+    """
+    A server that agreed to 8 bits and uses 9, as old versions of zlib do, is understood.
+    """
+    far = bytes(range(256)) + bytes(150) + bytes(range(100))
+    (data,) = server_deflate(far, bits=9)
+    agreed = accept("permessage-deflate; server_max_window_bits=8", Deflate())
+
+    assert agreed is not None
+    assert agreed.inflater.inflate(data, None) == far
+
+
+def test_a_message_that_grows_when_deflated_arrives() -> None:
+    """A message within the limit arrives, even where deflating made it larger."""
+    noise = bytes(144 + i * 7919 % 112 for i in range(4000))
+    stream = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_FIXED)
+    data = (stream.compress(noise) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    literal = zlib.compressobj(1, zlib.DEFLATED, -9, 1, zlib.Z_HUFFMAN_ONLY)
+    worse = (literal.compress(noise) + literal.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    for payload in (data, worse):
+        got = decode(
+            frame(BINARY, payload, rsv=4), limit=4000, inflater=Inflater(15, takeover=True)
+        )
+        assert got == [("binary", noise)]
 
 
 def test_compressed_messages_arrive() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,25 @@ def test_every_frame_has_a_key_of_its_own() -> None:
     keys = {encode(Opcode.BINARY, b"")[2:6] for _ in range(5000)}
 
     assert len(keys) > 4990
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_keys_of_its_own() -> None:
+    """Worker processes forked from one parent do not mask with the same keys."""
+    encode(Opcode.BINARY, b"")  # keys are in stock
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, b"".join(encode(Opcode.BINARY, b"")[2:6] for _ in range(4)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 16)
+    os.close(reader)
+    os.close(writer)
+
+    assert len(theirs) == 16
+    assert theirs != b"".join(encode(Opcode.BINARY, b"")[2:6] for _ in range(4))
 
 
 @given(reason=st.text(max_size=200), code=st.integers(3000, 4999))

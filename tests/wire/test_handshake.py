@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsfleet._wire.deflate import Deflate
 from wsfleet._wire.handshake import (
@@ -109,6 +111,10 @@ def test_compression_is_agreed() -> None:
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NUMBERS = st.integers(-10, 10**20)
+DATES = st.builds(
+    "Thu, {} Jan {} {}:{}:{} {}".format, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS
+)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +131,23 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ("1.5", None),
         ("²", None),
         ("", None),
+        ("Thu, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 2026 99:99:99 GMT", None),
+        ("Thu, 01 Jan 2026 00:01:00 +999999", None),
         ("9" * 400, 999_999_999.0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
     """A server's Retry-After is taken as RFC 9110 (10.2.3) says, and never as less than now."""
     assert seconds == retry_after(httpx.Headers([(b"retry-after", value.encode())]), NOW)
+
+
+@given(value=st.one_of(st.text(st.characters(codec="latin-1")), DATES))
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
+    """Whatever a server writes there, it is a wait that is not negative, or none."""
+    seconds = retry_after(httpx.Headers([(b"retry-after", value.encode("latin-1"))]), NOW)
+
+    assert seconds is None or seconds >= 0
 
 
 def test_no_retry_after_asks_for_nothing() -> None:

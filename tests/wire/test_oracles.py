@@ -8,14 +8,18 @@ import pytest
 import wsproto
 import wsproto.connection
 import wsproto.events
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Frame
 from websockets.frames import Opcode as PeerOpcode
+from websockets.headers import build_extension, parse_extension
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
+from wsfleet._wire.deflate import Deflate, accept
 from wsfleet._wire.frames import Opcode, close_payload, encode
 
 from .frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, decode, frame
@@ -147,6 +151,95 @@ def test_we_and_websockets_see_the_same(frames: list[bytes]) -> None:
     data = b"".join(frames)
 
     assert websockets_decodes(data) == decode(data)
+
+
+def wsproto_decodes(data: bytes) -> list[Any]:
+    """Return what wsproto makes of the bytes, in the words of `decode`."""
+    client = wsproto.connection.Connection(wsproto.connection.ConnectionType.CLIENT)
+    client.receive_data(data)
+    got: list[Any] = []
+    parts: list[Any] = []
+    for event in client.events():
+        match event:
+            case wsproto.events.Ping():
+                got.append(("ping", bytes(event.payload)))
+            case wsproto.events.Pong():
+                got.append(("pong", bytes(event.payload)))
+            case wsproto.events.CloseConnection():
+                if client.state is not wsproto.connection.ConnectionState.REMOTE_CLOSING:
+                    return [*got, int(event.code)]  # it failed the connection
+                code = None if event.code == 1005 else int(event.code)
+                return [*got, ("close", code, event.reason or "")]
+            case wsproto.events.TextMessage() | wsproto.events.BytesMessage():
+                text = isinstance(event, wsproto.events.TextMessage)
+                parts.append(event.data)
+                if event.message_finished:
+                    whole = "".join(parts) if text else b"".join(parts)
+                    got.append(("text" if text else "binary", whole))
+                    parts = []
+    return got
+
+
+@given(frames=st.lists(WILD_FRAMES, max_size=6))
+@example(frames=[frame(TEXT, b"\xff", fin=False), frame(PING), frame(CONT)])
+def test_we_and_wsproto_see_the_same(frames: list[bytes]) -> None:
+    """
+    Frames right and wrong mean to us what they mean to wsproto, close codes included.
+
+    One thing it knows sooner: text that is not UTF-8 fails at the fragment, with us at the end
+    of its message. Until then control frames are still told, or another rule is broken.
+    """
+    data = b"".join(frames)
+    theirs, ours = wsproto_decodes(data), decode(data)
+
+    if 1007 in theirs and theirs != ours:
+        assert ours[: len(theirs) - 1] == theirs[:-1]
+        rest = ours[len(theirs) - 1 :]
+        assert not any(isinstance(e, tuple) and e[0] in {"text", "binary"} for e in rest)
+    else:
+        assert theirs == ours
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x81\x7e\x00\x05hello", b"\x81\x7f" + (5).to_bytes(8) + b"hello"]
+)
+def test_wsproto_is_as_strict_with_lengths(data: bytes) -> None:
+    """A length not in its shortest form is refused by wsproto as by us."""
+    assert wsproto_decodes(data) == decode(data) == [1002]
+
+
+DEFLATED = st.lists(
+    st.one_of(st.binary(max_size=300), st.text(max_size=100).map(lambda t: t.encode() * 9)),
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Deflate(threshold=1),
+        Deflate(threshold=1, client_no_context_takeover=True, server_no_context_takeover=True),
+        Deflate(threshold=1, client_max_window_bits=9, server_max_window_bits=9),
+    ],
+)
+@given(messages=DEFLATED)
+def test_compression_is_agreed_and_used_with_websockets(
+    settings: Deflate, messages: list[bytes]
+) -> None:
+    """
+    A `websockets` server takes our offer, we take its answer, and messages survive both ways.
+    """
+    factory = ServerPerMessageDeflateFactory()
+    offered = parse_extension(settings.offer())
+    answer, theirs = factory.process_request_params(offered[0][1], [])
+    agreed = accept(build_extension([(offered[0][0], answer)]), settings)
+    assert agreed is not None
+
+    for message in messages:
+        sent = Frame(PeerOpcode.BINARY, agreed.deflater.deflate(message), rsv1=True)
+        assert bytes(theirs.decode(sent).data) == message
+        reply = theirs.encode(Frame(PeerOpcode.BINARY, message))
+        assert agreed.inflater.inflate(bytes(reply.data), len(message)) == message
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ Rule 2: a frame is judged by its header, before its payload is kept: nothing tha
 is ever held.
 Rule 3: every byte is copied a fixed number of times, however many reads or fragments a message
 takes.
+Rule 4: only the text factory says what is not UTF-8; an error of the receiver's is never taken
+for a violation.
+Rule 5: a length that is not in its shortest form is refused (section 5.2 says MUST; wsproto
+does so, `websockets` lets it pass).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .frames import CloseCode, Opcode, ProtocolViolation, decode_utf8, parse_close
+from .pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,14 +77,13 @@ class Decoder:
 
     __slots__ = (
         "_busy",
-        "_chunks",
         "_first",
         "_fragments",
-        "_held",
         "_inflater",
         "_max_size",
         "_missing",
         "_opened_by",
+        "_partial",
         "_receiver",
         "_rest",
         "_stopped",
@@ -104,12 +108,11 @@ class Decoder:
         self._rest = b""
         # A frame whose payload has not come whole: its first byte, what came, and what has not.
         self._first = 0
-        self._chunks: list[bytes] = []
+        self._partial = Pieces()
         self._missing = 0
         # A message whose fragments have not all come: the first byte of its first frame, or 0.
         self._opened_by = 0
-        self._fragments: list[bytes] = []
-        self._held = 0
+        self._fragments = Pieces()
 
     def stop(self) -> None:
         """Ignore whatever else comes, the rest of the present read included."""
@@ -122,33 +125,39 @@ class Decoder:
         Raises:
             ProtocolViolation: the peer broke a rule; what came before has been delivered, what
                 comes after is ignored.
+            RuntimeError: the receiver called it from one of its methods.
         """
-        # Busy stays set when an exception leaves: where in the stream we are is not known then.
-        if self._stopped or self._busy:
+        if self._stopped:
             return
+        if self._busy:
+            raise RuntimeError("a receiver fed the decoder that called it")
         self._busy = True
+        try:
+            self._feed(data)
+        except BaseException:
+            # Where in the stream we are is not known any more.
+            self._stopped = True
+            raise
+        finally:
+            self._busy = False
+
+    def _feed(self, data: bytes) -> None:
         pos = 0
         if self._missing:
             if len(data) < self._missing:
-                self._chunks.append(data)
+                self._partial.add(data)
                 self._missing -= len(data)
-                self._busy = False
                 return
             pos = self._complete(data)
         elif self._rest:
             data = self._rest + data
-            self._rest = b""
         self._rest = self._decode(data, pos)
-        self._busy = False
 
     def _complete(self, data: bytes) -> int:
         """Take the end of a frame that came in parts; return where the next one begins."""
-        size = self._missing
-        self._chunks.append(data[:size])
-        payload = b"".join(self._chunks)
-        self._chunks = []
-        self._missing = 0
-        self._take(self._first, payload)
+        size, self._missing = self._missing, 0
+        self._partial.add(data[:size])
+        self._take(self._first, self._partial.take())
         return size
 
     def _decode(self, data: bytes, pos: int) -> bytes:  # noqa: C901, PLR0912 - one loop, for speed
@@ -197,7 +206,7 @@ class Decoder:
                 self._check(first, size)
                 if pos > end:
                     self._first = first
-                    self._chunks = [data[start:]]
+                    self._partial.add(data[start:])
                     self._missing = pos - end
                     return b""
                 self._take(first, data[start:pos])
@@ -220,7 +229,7 @@ class Decoder:
             raise _violation("continuation of nothing")
         if opcode != Opcode.CONT and self._opened_by:
             raise _violation("new message inside a fragmented one")
-        if self._max_size is not None and self._held + size > self._room(first):
+        if self._max_size is not None and self._fragments.size + size > self._room(first):
             raise _too_big(self._max_size)
 
     def _may_be_compressed(self, first: int, opcode: int) -> bool:
@@ -230,12 +239,12 @@ class Decoder:
 
     def _room(self, first: int) -> int:
         """
-        Return the bytes that a message may take on the wire: incompressible data grow a little
-        when deflated.
+        Return the bytes that a message may take on the wire: incompressible data grow when
+        deflated, by an eighth with the fixed codes (RFC 1951 section 3.2.6).
         """
         assert self._max_size is not None
         compressed = (self._opened_by or first) & _RSV1
-        return self._max_size + (self._max_size >> 8) + 64 if compressed else self._max_size
+        return self._max_size + (self._max_size >> 3) + 64 if compressed else self._max_size
 
     def _take(self, first: int, payload: bytes) -> None:
         """Take a frame that is whole, and was judged."""
@@ -248,8 +257,7 @@ class Decoder:
         if first & _FIN:
             self._finish_message(payload)
         else:
-            self._fragments.append(payload)
-            self._held += len(payload)
+            self._fragments.add(payload)
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == Opcode.PING:
@@ -262,11 +270,9 @@ class Decoder:
 
     def _finish_message(self, payload: bytes) -> None:
         first, self._opened_by = self._opened_by, 0
-        if self._fragments:
-            self._fragments.append(payload)
-            payload = b"".join(self._fragments)
-            self._fragments = []
-            self._held = 0
+        if self._fragments.size:
+            self._fragments.add(payload)
+            payload = self._fragments.take()
         if first & _RSV1:
             assert self._inflater is not None
             payload = self._inflater.inflate(payload, self._max_size)

@@ -1,7 +1,10 @@
 """
 permessage-deflate (RFC 7692): offered, agreed, and applied.
 
-Rule: what comes in is inflated no further than its limit; a bomb is refused before it is held.
+Rule 1: what comes in is inflated no further than its limit; a bomb is refused before it is
+held.
+Rule 2: what cannot be inflated fails the connection with 1007, data that are not of their type
+(as wsproto does; `websockets` says 1002).
 """
 
 from __future__ import annotations
@@ -18,8 +21,18 @@ NAME: Final = "permessage-deflate"
 _TAIL: Final = b"\x00\x00\xff\xff"
 """What a sync flush ends with; it is cut off on the wire (section 7.2.1)."""
 
+_EMPTY: Final = b"\x00"
+"""A deflated message of no bytes (section 7.2.3.6)."""
+
+_NOTHING_MORE: Final = (_TAIL, _EMPTY + _TAIL)
+"""What may follow a final block without being data."""
+
+_MOST_STREAMS: Final = 64
+"""Final blocks in one message: each costs us a new stream of zlib's, and a peer two bytes."""
+
 _MOST_BITS: Final = 15
 _LEAST_BITS: Final = 8
+_LEAST_ZLIB_BITS: Final = 9
 _WINDOW: Final = 1 << _MOST_BITS
 _PARAMETER: Final = re.compile(r'\s*([a-z0-9_-]+)\s*(?:=\s*(?:"(\d+)"|(\d+))\s*)?', re.ASCII)
 _BITS: Final = re.compile(r"[89]|1[0-5]")  # no leading zeros (section 7.1.2)
@@ -76,8 +89,7 @@ class Deflate:
 
 def _check_range(option: str, value: int, least: int, most: float) -> None:
     if type(value) is not int or not least <= value <= most:
-        msg = f"{option} must be a whole number in {least}..{most}, not {value!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{option} must be a whole number in {least}..{most}, not {value!r}")
 
 
 class Inflater:
@@ -92,7 +104,8 @@ class Inflater:
     __slots__ = ("_bits", "_stream", "_takeover")
 
     def __init__(self, bits: int, *, takeover: bool) -> None:
-        self._bits = bits
+        # Some servers agree to 256 bytes and use 512, the least that zlib can do.
+        self._bits = max(bits, _LEAST_ZLIB_BITS)
         self._takeover = takeover
         self._stream: zlib._Decompress | None = None  # made when first needed: it takes memory
 
@@ -105,23 +118,45 @@ class Inflater:
         """
         stream = self._stream or zlib.decompressobj(-self._bits)
         try:
-            message = stream.decompress(
-                payload + _TAIL, 0 if max_size is None else max_size + 1
-            )
+            message = self._inflate(stream, payload + _TAIL, max_size)
         except zlib.error:
-            raise ProtocolViolation(
-                CloseCode.INVALID_DATA, "message cannot be inflated"
-            ) from None
-        if max_size is not None and len(message) > max_size:
-            raise ProtocolViolation(
-                CloseCode.MESSAGE_TOO_BIG, f"message larger than {max_size} bytes"
-            )
+            raise _not_deflated() from None
         if not self._takeover:
-            return message
-        self._stream = stream
-        if stream.eof:  # the sender ended its stream (section 7.2.3.5) but not its window
-            self._stream = zlib.decompressobj(-self._bits, zdict=message[-_WINDOW:])
+            self._stream = None
         return message
+
+    def _inflate(self, stream: zlib._Decompress, data: bytes, max_size: int | None) -> bytes:
+        """
+        Inflate to the end of a message; the stream for the next one is kept.
+
+        A final block ends zlib's stream, but neither the message nor the window (sections 7.2.1
+        and 7.2.3.5).
+        """
+        message = _inflate_up_to(stream, data, max_size)
+        for _ in range(_MOST_STREAMS):
+            if not stream.eof:
+                self._stream = stream
+                return message
+            data = stream.unused_data
+            stream = zlib.decompressobj(-self._bits, zdict=message[-_WINDOW:])
+            if data not in _NOTHING_MORE:
+                message += _inflate_up_to(
+                    stream, data, None if max_size is None else max_size - len(message)
+                )
+        raise _not_deflated()
+
+
+def _inflate_up_to(stream: zlib._Decompress, data: bytes, room: int | None) -> bytes:
+    inflated = stream.decompress(data, 0 if room is None else room + 1)
+    if room is not None and len(inflated) > room:
+        raise ProtocolViolation(
+            CloseCode.MESSAGE_TOO_BIG, "message larger than allowed when inflated"
+        )
+    return inflated
+
+
+def _not_deflated() -> ProtocolViolation:
+    return ProtocolViolation(CloseCode.INVALID_DATA, "message cannot be inflated")
 
 
 class Deflater:
@@ -146,6 +181,8 @@ class Deflater:
 
     def deflate(self, payload: bytes) -> bytes:
         """Return a message's payload, compressed (section 7.2.1)."""
+        if not payload:
+            return _EMPTY  # a second flush in a row would give nothing at all
         stream = self._stream
         if stream is None:
             settings = self._settings
@@ -177,17 +214,14 @@ def accept(header: str | None, settings: Deflate | None) -> Negotiated | None:
     if header is None or not header.strip():
         return None
     if settings is None:
-        msg = "the server chose an extension, and none was offered"
-        raise ExtensionError(msg)
+        raise ExtensionError("the server chose an extension, and none was offered")
     parameters = _parse(header)
     server_bits = _window_bits(parameters, "server_max_window_bits")
     client_bits = _window_bits(parameters, "client_max_window_bits")
     if server_bits > (settings.server_max_window_bits or _MOST_BITS):
-        msg = "the server chose a larger window than was offered"
-        raise ExtensionError(msg)
+        raise ExtensionError("the server chose a larger window than was offered")
     if settings.server_no_context_takeover and _FLAGS[0] not in parameters:
-        msg = "the server did not agree to server_no_context_takeover"
-        raise ExtensionError(msg)
+        raise ExtensionError("the server did not agree to server_no_context_takeover")
     client_takeover = not (settings.client_no_context_takeover or _FLAGS[1] in parameters)
     return Negotiated(
         Inflater(server_bits, takeover=_FLAGS[0] not in parameters),
@@ -202,18 +236,17 @@ def accept(header: str | None, settings: Deflate | None) -> Negotiated | None:
 def _parse(header: str) -> dict[str, str | None]:
     name, *rest = header.split(";")
     if name.strip() != NAME:
-        msg = f"the server chose an extension that was not offered: {name.strip()[:60]}"
-        raise ExtensionError(msg)
+        raise ExtensionError(
+            f"the server chose an extension that was not offered: {name.strip()[:60]}"
+        )
     parameters: dict[str, str | None] = {}
     for piece in rest:
         match = _PARAMETER.fullmatch(piece)
         if match is None:
-            msg = f"the server's answer for {NAME} cannot be read"
-            raise ExtensionError(msg)
+            raise ExtensionError(f"the server's answer for {NAME} cannot be read")
         parameter, value = match[1], match[2] or match[3]
         if parameter in parameters:
-            msg = f"the server named {parameter} twice"
-            raise ExtensionError(msg)
+            raise ExtensionError(f"the server named {parameter} twice")
         parameters[parameter] = value
     _check_parameters(parameters)
     return parameters
@@ -228,8 +261,9 @@ def _check_parameters(parameters: dict[str, str | None]) -> None:
         else:
             valid = False
         if not valid:
-            msg = f"the server's parameter {parameter} is unknown, or has an invalid value"
-            raise ExtensionError(msg)
+            raise ExtensionError(
+                f"the server's parameter {parameter} is unknown, or has an invalid value"
+            )
 
 
 def _window_bits(parameters: dict[str, str | None], name: str) -> int:

@@ -66,17 +66,15 @@ def check_answer(
         HandshakeError: it is not the answer of a WebSocket server to this upgrade.
     """
     if status != _SWITCHING_PROTOCOLS:
-        msg = f"the server answered {status} instead of 101"
-        raise HandshakeError(msg)
+        raise HandshakeError(f"the server answered {status} instead of 101")
     if not _names(headers, "upgrade", "websocket"):
-        msg = "the server switched to something that is not websocket"
-        raise HandshakeError(msg)
+        raise HandshakeError("the server switched to something that is not websocket")
     if not _names(headers, "connection", "upgrade"):
-        msg = "the server's Connection header does not say upgrade"
-        raise HandshakeError(msg)
+        raise HandshakeError("the server's Connection header does not say upgrade")
     if headers.get_list("sec-websocket-accept") != [accept_key(key)]:
-        msg = "the server's Sec-WebSocket-Accept is missing or wrong: is it a WebSocket server?"
-        raise HandshakeError(msg)
+        raise HandshakeError(
+            "the server's Sec-WebSocket-Accept is missing or wrong: is it a WebSocket server?"
+        )
     try:
         deflate = accept(headers.get("sec-websocket-extensions"), offered_deflate)
     except ExtensionError as exc:
@@ -94,8 +92,9 @@ def _chosen_subprotocol(headers: httpx.Headers, offered: Sequence[str]) -> str |
     if not chosen:
         return None
     if len(chosen) > 1 or chosen[0] not in offered:
-        msg = f"the server chose a subprotocol that was not offered: {', '.join(chosen)[:60]}"
-        raise HandshakeError(msg)
+        raise HandshakeError(
+            f"the server chose a subprotocol that was not offered: {', '.join(chosen)[:60]}"
+        )
     return chosen[0]
 
 
@@ -113,7 +112,7 @@ def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
         return float(value[:9])  # 30 years are enough, and fit a float
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second for a year of many digits
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -63,6 +63,8 @@ def rejection(answer: httpx.Response, url: str) -> HandshakeRejectedError:
 
 def connect_error(error: Exception, url: str, timeout: float) -> ConnectError:
     """Say in our words what a foreign error means."""
+    if isinstance(error, TimeoutError):
+        return _timeout(error, url, timeout)  # what it interrupted is no cause
     causes = list(_causes(error))
     for kind, explain in _EXPLANATIONS:
         for cause in causes:

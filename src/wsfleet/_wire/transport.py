@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final, cast
 
+import anyio
 import httpcore
 import httpx
 
@@ -18,10 +19,13 @@ from .push import PushBackend
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 _PUSH: Final = PushBackend()
 _PULL: Final = httpcore.AnyIOBackend()
+
+_CLOSE_TIMEOUT: Final = 1.0
+"""Seconds for closing a socket whose upgrade failed; it says no goodbye, so it takes none of them."""
 
 
 @functools.cache
@@ -33,9 +37,35 @@ def default_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def network_backend() -> httpcore.AsyncNetworkBackend:
-    """Return what opens sockets on the running event loop."""
-    return _PUSH if on_asyncio() else _PULL
+class _Dialer(httpcore.AsyncNetworkBackend):
+    """
+    Opens one socket as the running event loop does it best, and remembers it.
+
+    httpcore forgets a socket whose TLS handshake is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        backend = _PUSH if on_asyncio() else _PULL
+        self._stream = await backend.connect_tcp(
+            host, port, timeout, local_address, socket_options
+        )
+        return self._stream
+
+    async def hang_up(self) -> None:
+        """Close the socket, if there is one."""
+        if self._stream is not None:
+            with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                await self._stream.aclose()
 
 
 class UpgradeTransport(httpx.AsyncBaseTransport):
@@ -56,10 +86,11 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
+        dialer = _Dialer()
         connection = httpcore.AsyncHTTPConnection(
             origin=url.origin,
             ssl_context=self._context_for(url),
-            network_backend=network_backend(),
+            network_backend=dialer,
         )
         try:
             answer = await connection.handle_async_request(
@@ -72,7 +103,7 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
                 )
             )
         except BaseException:
-            await connection.aclose()
+            await dialer.hang_up()
             raise
         return httpx.Response(
             status_code=answer.status,
