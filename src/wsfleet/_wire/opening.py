@@ -26,7 +26,7 @@ from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
 from .refusals import FOREIGN_ERRORS, connect_error, rejection
-from .transport import UpgradeTransport, default_ssl_context
+from .transport import REAL_URL, ProxyTransport, UpgradeTransport, default_ssl_context
 
 if TYPE_CHECKING:
     import ssl
@@ -124,8 +124,7 @@ async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
     client = endpoint.http_client
     if client is None:
         client = await resources.enter_async_context(_make_client(endpoint))
-        # httpx logs each URL: it gets one without secrets, and the wire gets the real target.
-        extensions["target"] = url.raw_path
+        extensions[REAL_URL] = url
         if url.userinfo:
             headers.setdefault("authorization", _basic_auth(url))
         url = url.copy_with(userinfo=b"", query=None)
@@ -150,7 +149,7 @@ def _make_client(endpoint: Endpoint) -> httpx.AsyncClient:
             transport=UpgradeTransport(endpoint.ssl_context), trust_env=False
         )
     context = endpoint.ssl_context or default_ssl_context()
-    return httpx.AsyncClient(proxy=endpoint.proxy, verify=context, trust_env=False)
+    return httpx.AsyncClient(transport=ProxyTransport(endpoint.proxy, context), trust_env=False)
 
 
 def _basic_auth(url: httpx.URL) -> str:

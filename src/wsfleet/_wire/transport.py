@@ -24,8 +24,19 @@ if TYPE_CHECKING:
 _PUSH: Final = PushBackend()
 _PULL: Final = httpcore.AnyIOBackend()
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
 _CLOSE_TIMEOUT: Final = 1.0
-"""Seconds for closing a socket whose upgrade failed; it says no goodbye, so it takes none of them."""
+"""
+Seconds for closing a socket whose upgrade failed; it says no goodbye, so it takes none of them.
+"""
+
+
+REAL_URL: Final = "wsfleet.url"
+"""
+Extension of a request that has its URL with all secrets: httpx logs the other one, and
+httpcore's own extension for that would also be taken for a proxy's CONNECT.
+"""
 
 
 @functools.cache
@@ -68,6 +79,42 @@ class _Dialer(httpcore.AsyncNetworkBackend):
                 await self._stream.aclose()
 
 
+def real_url(request: httpx.Request) -> httpx.URL:
+    """Return the URL that a request is for."""
+    url: httpx.URL = request.extensions.get(REAL_URL, request.url)
+    return url
+
+
+class ProxyTransport(httpx.AsyncBaseTransport):
+    """
+    Sends requests through a proxy: `wss://` through a tunnel, `ws://` as the proxy forwards it.
+
+    Args:
+        proxy: its URL.
+        ssl_context: for the server behind it.
+    """
+
+    def __init__(self, proxy: str, ssl_context: ssl.SSLContext) -> None:
+        self._inner = httpx.AsyncHTTPTransport(proxy=proxy, verify=ssl_context, trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request for its real URL, in the schemes that httpcore's proxies know."""
+        url = real_url(request)
+        scheme = "https" if url.scheme == "wss" else "http"
+        return await self._inner.handle_async_request(
+            httpx.Request(
+                request.method,
+                url.copy_with(scheme=scheme, port=url.port or _DEFAULT_PORTS[scheme]),
+                headers=request.headers,
+                extensions=request.extensions,
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._inner.aclose()
+
+
 class UpgradeTransport(httpx.AsyncBaseTransport):
     """
     Sends each request over a connection of its own, over HTTP/1.1.
@@ -84,7 +131,7 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
             port=request.url.port,
-            target=request.url.raw_path,
+            target=real_url(request).raw_path,
         )
         dialer = _Dialer()
         connection = httpcore.AsyncHTTPConnection(
