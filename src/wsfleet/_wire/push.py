@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpcore
 
+from .dialing import open_socket
 from .link import HIGH_WATER, LINK, LOW_WATER
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 _UPGRADE_BUFFER = 256 * 1024
 """Bytes that a server may send ahead of our reading them, until the upgrade is done."""
-
-_HAPPY_EYEBALLS_DELAY = 0.25
-"""Seconds between attempts at a host's addresses (RFC 8305 section 5)."""
 
 
 class PushLink(asyncio.Protocol):
@@ -256,16 +254,10 @@ class PushBackend(httpcore.AsyncNetworkBackend):
             TimeoutError: it took too long.
         """
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {}
-        if isinstance(
-            loop, asyncio.BaseEventLoop
-        ):  # uvloop's is not one, and does not know the option
-            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
-        local = None if local_address is None else (local_address, 0)
         async with asyncio.timeout(timeout):
-            transport, link = await loop.create_connection(
-                PushLink, host, port, local_addr=local, **options
-            )
+            sock = await open_socket(host, port, local_address)
+            # From here on the event loop closes the socket, also when this is cancelled.
+            transport, link = await loop.create_connection(PushLink, sock=sock)
         for option in socket_options or ():
             transport.get_extra_info("socket").setsockopt(*option)
         return PushStream(link)
