@@ -71,6 +71,9 @@ async def connect(
     async with anyio.create_task_group() as living.tasks:
         try:
             await living.tasks.start(living.run)
+            # From here on only the end of the block ends the client: a cancellation that hits
+            # both would cut the client's goodbye short. The block gives it a deadline.
+            living.scope.shield = True
             yield client
         except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
             living.block_error = exc
@@ -92,26 +95,18 @@ class _Living:
         self.scope = anyio.CancelScope()
         self.block_error: Exception | None = None
         self._client = client
-        self._task_status: TaskStatus[Client]
         self._client_error: Exception | None = None
 
     async def run(self, *, task_status: TaskStatus[Client]) -> None:
-        self._task_status = task_status
         try:
             with self.scope:
-                await self._client.run(task_status=self)
+                await self._client.run(task_status=task_status)
         except Exception as exc:
             if not self.scope.shield:
-                raise  # into the caller of connect()
+                raise  # into connect()
             self._client_error = exc
             if not self._client.inbox.heard:
                 self.tasks.cancel_scope.cancel()
-
-    def started(self, client: Client, /) -> None:
-        # From here on only the end of the block ends the client: a cancellation that hits both
-        # would cut the client's goodbye short. The block gives it a deadline.
-        self.scope.shield = True
-        self._task_status.started(client)
 
     def raise_error(self) -> None:
         if self.block_error is not None:

@@ -89,7 +89,6 @@ class Keeper:
                 url=client.url,
                 restart=self._child.spec.restart,
             )
-        self._child.scope.shield = True
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited.started(client)

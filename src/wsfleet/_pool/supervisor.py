@@ -190,8 +190,10 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             on_disconnect=on_disconnect,
             **options,
         )
-        client: Client = await self._tasks.start(self._start, self._adopt(spec))
-        return client
+        child = self._adopt(spec)
+        await self._tasks.start(self._start, child)
+        child.scope.shield = True  # see _keep
+        return child.client
 
     def list_clients(self) -> list[Client]:
         """
