@@ -2,8 +2,8 @@
 Runs the Python examples of README.md and docs, as a plugin of pytest (see the session `docs`).
 
 Rule 1: an example is a whole program, or goes on from those above it on its page.
-Rule 2: a WebSocket URL whose host is reserved for documentation (RFC 2606: example.com) leads to
-a server that runs for the page, answers JSON-RPC requests and echoes all else.
+Rule 2: a WebSocket URL whose host is reserved for documentation (RFC 2606: example.com) leads
+to a server that runs for the page, answers JSON-RPC requests and echoes all else.
 Rule 3: `<!--- skip: next -->` above an example says that it needs what no test has.
 """
 

@@ -50,7 +50,9 @@ async def test_a_request_over_tls() -> None:
 
 
 async def test_an_untrusted_certificate_is_refused_at_once() -> None:
-    """A certificate that nobody vouches for fails at once, and says that it was the certificate."""
+    """
+    A certificate that nobody vouches for fails at once, and says that it was the certificate.
+    """
     async with MockServer(ssl=True) as server:
         with pytest.raises(TlsError, match="certificate") as caught:
             async with connect(server.url, retry_count=5):
@@ -253,7 +255,10 @@ async def test_messages_glued_to_the_answer_arrive() -> None:
     ],
 )
 async def test_garbage_instead_of_frames(data: bytes, code: int) -> None:
-    """A server that breaks the protocol is told the right close code; the client learns why, and reconnects."""
+    """
+    A server that breaks the protocol is told the right close code; the client learns why, and
+    reconnects.
+    """
     seen: list[bytes] = []
 
     async def broken(raw: RawConnection) -> None:
@@ -288,7 +293,9 @@ async def test_garbage_instead_of_frames(data: bytes, code: int) -> None:
 
 
 async def test_subprotocols_and_headers_reach_the_server() -> None:
-    """Headers, userinfo as Basic auth, path, query and subprotocols reach the server as given."""
+    """
+    Headers, userinfo as Basic auth, path, query and subprotocols reach the server as given.
+    """
     async with MockServer(subprotocols=["v2"]) as server:
         url = server.url.replace("ws://", "ws://me:p%40ss@") + "/path?token=1&b=%20"
         async with connect(
