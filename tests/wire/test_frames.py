@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wsfleet._wire.frames import (
@@ -92,6 +92,9 @@ def test_a_forked_process_has_keys_of_its_own() -> None:
 
 
 @given(reason=st.text(max_size=200), code=st.integers(3000, 4999))
+@example(reason="x" * 124, code=3000)
+@example(reason="x" + "é" * 62, code=3000)
+@example(reason="\U0001f600" * 31, code=3000)
 def test_a_reason_is_cut_between_characters(reason: str, code: int) -> None:
     """A reason that is too long for a close frame is cut, and still UTF-8."""
     payload = close_payload(code, reason)

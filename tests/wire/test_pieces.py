@@ -28,3 +28,12 @@ def test_many_pieces_stay_in_order(count: int) -> None:
         held.add(piece)
 
     assert held.take() == b"".join(expected)
+
+
+def test_empty_pieces_take_no_room() -> None:
+    """A peer that sends nothing, for ever, fills nothing."""
+    held = Pieces()
+    for _ in range(5000):
+        held.add(b"")
+
+    assert held._pieces == held._blocks == []
