@@ -13,6 +13,7 @@ import pytest
 from httpx_ws.transport import ASGIWebSocketTransport
 
 from wsfleet import ClientState, Deflate, Message, ProtocolError, connect
+from wsfleet._wire.transport import default_ssl_context
 from wsfleet.errors import (
     ConnectError,
     ConnectRefusedError,
@@ -105,7 +106,7 @@ async def test_a_server_that_never_answers(scheme: str) -> None:
 
     async with RawServer(silent) as server:
         url = server.url.replace("ws://", f"{scheme}://")
-        with pytest.raises(ConnectTimeoutError, match="0.3 s"):
+        with pytest.raises(ConnectTimeoutError, match=r"0\.3 s"):
             async with connect(url, timeout=0.3, **QUICK):
                 pytest.fail("never connected")
 
@@ -426,8 +427,6 @@ async def test_a_slow_network_is_no_trouble() -> None:
 
 def test_the_default_tls_context_verifies() -> None:
     """Without a context of one's own, certificates and host names are checked."""
-    from wsfleet._wire.transport import default_ssl_context
-
     context = default_ssl_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

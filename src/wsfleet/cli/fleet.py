@@ -53,7 +53,7 @@ class Fleet:
         """
         return cls(
             tuple(
-                ChildSpec(url, name=f"{number}.{copy}", restart="permanent", **options)
+                ChildSpec(url, name=f"{number}.{copy}", **options)
                 for number, url in enumerate(urls, 1)
                 for copy in range(1, clients + 1)
             )
