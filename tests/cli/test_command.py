@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pytest
 from wsfleet.testing import MockServer, json_rpc
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
 
 WSFLEET = (sys.executable, "-m", "wsfleet")
@@ -33,7 +33,10 @@ async def run(arguments: Sequence[str], stdin: str = "") -> subprocess.Completed
 
 
 async def test_lines_are_sent_and_responses_printed() -> None:
-    """Requests on stdin get their responses on stdout, events go to stderr, and all went well: exit 0."""
+    """
+    Requests on stdin get their responses on stdout, events go to stderr, and all went well:
+    exit 0.
+    """
     lines = [json.dumps({"id": n, "params": [n]}) for n in range(20)]
     async with MockServer(json_rpc) as server:
         done = await run(
@@ -132,7 +135,10 @@ async def test_listening_stays_until_a_signal(number: signal.Signals) -> None:
 
 
 async def test_the_demo_adds_up() -> None:
-    """The demonstration loses a server, answers or reports every request, and its numbers add up: exit 0."""
+    """
+    The demonstration loses a server, answers or reports every request, and its numbers add up:
+    exit 0.
+    """
     with anyio.fail_after(30):
         done = await run(["demo"])
 
