@@ -13,6 +13,7 @@ import ast
 import json
 import re
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
@@ -60,7 +61,7 @@ def run(example: Example) -> None:
 
 pytest_collect_file = Sybil(
     parsers=[CodeBlockParser(language="python", evaluator=run), SkipParser()],
-    path="../..",
+    path=str(Path(__file__).parents[2]),
     patterns=["README.md", "docs/*.md", "docs/**/*.md"],
     setup=start_server,
     teardown=stop_server,
