@@ -140,3 +140,10 @@ def docs(session: nox.Session) -> None:
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp(), env=quiet)
     session.run("python", "-m", "pytest", "-p", "tests.docs.examples", "README.md", "docs")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure beside the peers, interleaved (`-- --quick` to see that it works)."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks.run", *session.posargs)
