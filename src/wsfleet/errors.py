@@ -96,13 +96,13 @@ class ConnectError(WsfleetError):
         attempts: tries made in a row when this error was given up on.
     """
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(self, url: str, detail: str) -> None:
         super().__init__(url, detail)
         self.url = url
         self.detail = detail
-        self.attempts = 1
+        self.attempts: int = 1
 
     def __str__(self) -> str:
         tries = f" (gave up after {self.attempts} attempts)" if self.attempts > 1 else ""
@@ -131,8 +131,8 @@ class TlsError(ConnectError):
 
     def __init__(self, url: str, detail: str, recoverable: bool = False) -> None:
         super().__init__(url, detail)
-        self.args = (url, detail, recoverable)
-        self.recoverable = recoverable
+        self.args: tuple[Any, ...] = (url, detail, recoverable)
+        self.recoverable: bool = recoverable
 
 
 class HandshakeRejectedError(ConnectError):
@@ -148,10 +148,10 @@ class HandshakeRejectedError(ConnectError):
         self, url: str, detail: str, status: int, retry_after: float | None = None
     ) -> None:
         super().__init__(url, detail)
-        self.args = (url, detail, status, retry_after)
+        self.args: tuple[Any, ...] = (url, detail, status, retry_after)
         self.status = status
         self.retry_after = retry_after
-        self.recoverable = status in _HEALING_STATUSES
+        self.recoverable: bool = status in _HEALING_STATUSES
 
 
 class SendError(WsfleetError):
@@ -175,7 +175,7 @@ class NotConnectedError(SendError):
             not come back.
     """
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(self, client: str, state: str) -> None:
         super().__init__(client, state)
@@ -197,18 +197,18 @@ class RequestTimeoutError(SendError, TimeoutError):
     when the timeout passed while it still waited for room in the write buffer.
     """
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(
         self, client: str, request_id: object, timeout: float, sent: bool | None
     ) -> None:
         super().__init__()
         # OSError, above TimeoutError, would take a third argument for a file's name.
-        self.args = (client, request_id, timeout, sent)
+        self.args: tuple[Any, ...] = (client, request_id, timeout, sent)
         self.client = client
         self.request_id = request_id
         self.timeout = timeout
-        self.sent = sent
+        self.sent: bool | None = sent
 
     def __str__(self) -> str:
         if self.sent is False:
@@ -232,8 +232,8 @@ class DisconnectedError(SendError):
         reason: the peer's words, or what broke.
     """
 
-    sent = None
-    recoverable = True
+    sent: bool | None = None
+    recoverable: bool = True
 
     def __init__(self, client: str, code: int | None, reason: str) -> None:
         super().__init__(client, code, reason)
@@ -275,7 +275,7 @@ class NoConnectionsError(SendError):
         candidates: how many clients discovery named, connected or not.
     """
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(self, candidates: int) -> None:
         super().__init__(candidates)
@@ -296,13 +296,13 @@ class MaxAttemptsExceededError(SendError):
         attempts: pairs of the client's name and its error, in the order of the attempts.
     """
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(self, attempts: Sequence[tuple[str, Exception]]) -> None:
         super().__init__(attempts)
-        self.attempts = tuple(attempts)
+        self.attempts: tuple[tuple[str, Exception], ...] = tuple(attempts)
         unknown = any(getattr(error, "sent", None) is not False for _, error in self.attempts)
-        self.sent = None if unknown else False
+        self.sent: bool | None = None if unknown else False
 
     def __str__(self) -> str:
         outcome = "not sent" if self.sent is False else "perhaps carried out"
@@ -318,7 +318,7 @@ class RateLimitedError(SendError):
         retry_after: seconds until there is room.
     """
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(self, client: str, retry_after: float) -> None:
         super().__init__(client, retry_after)
@@ -354,7 +354,7 @@ class JsonRpcError(WsfleetError):
 class InboxOverflowError(WsfleetError):
     """Events came faster than they were taken, and `overflow="fail"` asks to fail then."""
 
-    recoverable = True
+    recoverable: bool = True
 
     def __init__(self, client: str, size: int) -> None:
         super().__init__(client, size)

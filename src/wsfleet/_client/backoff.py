@@ -29,7 +29,7 @@ class Backoff:
     __slots__ = ("_cap", "_first", "_limit", "failures")
 
     def __init__(self, first: float, cap: float, limit: int | None) -> None:
-        self.failures = 0
+        self.failures: int = 0
         self._first = first
         self._cap = cap
         self._limit = limit

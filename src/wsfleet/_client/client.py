@@ -83,7 +83,7 @@ class Client:
     ) -> None:
         self.config = config = Config.of(url_or_config, options)
         self.name = name if name is not None else f"client-{next(_numbers)}"
-        self.supervised = False
+        self.supervised: bool = False
         self.life = life = Life(self.name, config, opener)
         self.inbox = Inbox(
             config.inbox_size,

@@ -58,7 +58,7 @@ class Delivery:
         crashed: Callable[[Exception], None],
         ponged: Callable[[bytes], None],
     ) -> None:
-        self.received = 0
+        self.received: int = 0
         self.awaits_handler = handler is not None and is_async_callable(handler)
         self.on_pong = ponged
         self.on_text: Callable[[Any], None] = (

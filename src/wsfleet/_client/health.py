@@ -25,7 +25,7 @@ class Health:
     __slots__ = ("_at", "_errors", "_worst", "errors")
 
     def __init__(self) -> None:
-        self.errors = 0
+        self.errors: int = 0
         self._at = 0.0
         self._worst = 0.0
         self._errors = 0.0

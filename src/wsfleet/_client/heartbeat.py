@@ -156,7 +156,7 @@ class HeartbeatRecord:
     __slots__ = ("_heard_at", "_window", "failures")
 
     def __init__(self, size: int) -> None:
-        self.failures = 0
+        self.failures: int = 0
         self._heard_at: float | None = None
         self._window = LatencyWindow(size)
 

@@ -64,9 +64,9 @@ class Inbox:
         resume: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
-        self.dropped = 0
-        self.paused = False
-        self.told = False
+        self.dropped: int = 0
+        self.paused: bool = False
+        self.told: bool = False
         self.on_arrival: Callable[[], None] | None = None
         self._size = size
         self._overflow = overflow

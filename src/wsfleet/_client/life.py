@@ -96,9 +96,9 @@ class Life:
 
     def __init__(self, name: str, config: Config, opener: Opener) -> None:
         self.owner: Owner
-        self.phase = Phase.NEW
+        self.phase: Phase = Phase.NEW
         self.connection: Connection | None = None
-        self.generation = 0
+        self.generation: int = 0
         self.heartbeats = HeartbeatRecord(config.latency_buffer_size)
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
@@ -109,7 +109,7 @@ class Life:
         self._endpoint = config.endpoint()
         self._opener = opener
         self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
-        self.longest = 0.0
+        self.longest: float = 0.0
         self._opened_at = 0.0
         self._pulse: Pulse | None = None
         self._callbacks: Callbacks | None = None

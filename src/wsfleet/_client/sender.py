@@ -48,7 +48,7 @@ class Sender:
     def __init__(
         self, client: str, life: Life, requests: Correlation, latency: LatencyWindow
     ) -> None:
-        self.sent = 0
+        self.sent: int = 0
         self.health = Health()
         self.latency = latency
         self._client = client

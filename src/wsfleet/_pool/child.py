@@ -120,8 +120,8 @@ class Child:
     def __init__(self, spec: ChildSpec, client: Client) -> None:
         self.spec = spec
         self.client = client
-        self.restarts = 0
-        self.stopping = False
+        self.restarts: int = 0
+        self.stopping: bool = False
         self.settled = anyio.Event()
         self.done = anyio.Event()
         self.scope = anyio.CancelScope()

@@ -107,13 +107,13 @@ class Connection:
     ) -> None:
         self.subprotocol = agreed.subprotocol
         self.ending: Ending | None = None
-        self.reads = 0
-        self.pauses = 0
-        self.paused = False
+        self.reads: int = 0
+        self.pauses: int = 0
+        self.paused: bool = False
         # The decoder calls the sink itself: a step less for each message.
-        self.on_text = sink.on_text
-        self.on_binary = sink.on_binary
-        self.on_pong = sink.on_pong
+        self.on_text: Callable[[Any], None] = sink.on_text
+        self.on_binary: Callable[[bytes], None] = sink.on_binary
+        self.on_pong: Callable[[bytes], None] = sink.on_pong
         self._sink = sink
         self._link = link
         deflate = agreed.deflate

@@ -173,7 +173,7 @@ class Deflater:
 
     def __init__(self, bits: int, *, takeover: bool, settings: Deflate) -> None:
         # zlib cannot deflate into a window of 256 bytes: then all goes out as it is.
-        self.threshold = math.inf if bits == _LEAST_BITS else settings.threshold
+        self.threshold: float = math.inf if bits == _LEAST_BITS else settings.threshold
         self._bits = bits
         self._takeover = takeover
         self._settings = settings

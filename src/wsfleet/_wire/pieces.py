@@ -24,7 +24,7 @@ class Pieces:
     __slots__ = ("_blocks", "_pieces", "size")
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
         self._blocks: list[bytes] = []
         self._pieces: list[bytes] = []
 

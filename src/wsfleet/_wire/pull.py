@@ -47,7 +47,7 @@ class PullLink:
     )
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, resources: AsyncExitStack) -> None:
-        self.full = False
+        self.full: bool = False
         self._stream = stream
         self._resources = resources
         self._buffer: list[bytes] = []

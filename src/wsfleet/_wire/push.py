@@ -41,7 +41,7 @@ class PushLink(asyncio.Protocol):
     )
 
     def __init__(self) -> None:
-        self.full = False
+        self.full: bool = False
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._waiter: asyncio.Future[None] | None = None

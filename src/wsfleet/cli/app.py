@@ -14,7 +14,7 @@ from .demo import run_demo
 from .events import LogFormat, show_events
 from .fleet import Fleet, run_fleet
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Keeps a fleet of WebSocket connections alive and sends through whichever is fit.",
     no_args_is_help=True,
     add_completion=False,

@@ -24,7 +24,7 @@ class DemoServer:
     """
 
     def __init__(self) -> None:
-        self.answered = 0
+        self.answered: int = 0
         self._port = 0
         self._server: Server | None = None
 

@@ -22,15 +22,15 @@ class Tally:
     """Counts requests by outcome, and what each client answered in each phase."""
 
     def __init__(self, pool: ClientSupervisor) -> None:
-        self.requests = 0
-        self.answered = 0
-        self.unknown = 0
-        self.failed = 0
+        self.requests: int = 0
+        self.answered: int = 0
+        self.unknown: int = 0
+        self.failed: int = 0
         self.round_trips: list[float] = []
         self.by_client: dict[str, dict[str, int]] = {
             client.name: dict.fromkeys(PHASES, 0) for client in pool.list_clients()
         }
-        self.reconnects = 0
+        self.reconnects: int = 0
         self._pool = pool
         self._phase = PHASES[0]
         self._seen: dict[str, int] = {}

@@ -32,8 +32,8 @@ class FaultProxy(OwnedServer):
         self._faults = Faults()
         self._routes: set[Route] = set()
         self._listener = StreamListener(self._serve)
-        self.accepted = 0
-        self.refuse = False
+        self.accepted: int = 0
+        self.refuse: bool = False
         """Whether new connections are reset at once."""
 
     @property

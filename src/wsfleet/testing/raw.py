@@ -28,7 +28,7 @@ class RawConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self.request = b""
+        self.request: bytes = b""
 
     async def read_request(self) -> bytes:
         """Read the client's handshake to its empty line, and keep it as `request`."""
@@ -89,7 +89,7 @@ class RawServer(OwnedServer):
 
     def __init__(self, script: Script) -> None:
         super().__init__()
-        self.accepted = 0
+        self.accepted: int = 0
         self._script = script
         self._failed: Exception | None = None
         self._listener = StreamListener(self._serve)

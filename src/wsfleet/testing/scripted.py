@@ -75,9 +75,9 @@ class ScriptedServer:
     def __init__(
         self, handler: Handler, ssl_context: ssl.SSLContext | None, **options: object
     ) -> None:
-        self.seen = Seen()
-        self.peers = Peers()
-        self.port = 0
+        self.seen: Seen = Seen()
+        self.peers: Peers = Peers()
+        self.port: int = 0
         self.refusal: Refusal | None = None
         self.failure: Exception | None = None
         self._handler = handler

@@ -18,7 +18,7 @@ class StreamListener:
     """Serves TCP connections on 127.0.0.1 and keeps its port through `stop` and `start`."""
 
     def __init__(self, serve: Serve, ssl_context: ssl.SSLContext | None = None) -> None:
-        self.port = 0
+        self.port: int = 0
         self.writers: set[asyncio.StreamWriter] = set()
         self._serve = serve
         self._ssl = ssl_context
