@@ -81,11 +81,13 @@ class Client:
         opener: Opener = open_connection,
         **options: Unpack[ClientOptions],
     ) -> None:
-        self.config = config = Config.of(url_or_config, options)
-        self.name = name if name is not None else f"client-{next(_numbers)}"
+        config = Config.of(url_or_config, options)
+        self.config: Config = config
+        self.name: str = name if name is not None else f"client-{next(_numbers)}"
         self.supervised: bool = False
-        self.life = life = Life(self.name, config, opener)
-        self.inbox = Inbox(
+        life = Life(self.name, config, opener)
+        self.life: Life = life
+        self.inbox: Inbox = Inbox(
             config.inbox_size,
             config.overflow,
             pause=life.pause_reading,

@@ -104,7 +104,7 @@ class Pulse:
         interval: float,
         clock: Callable[[], float],
     ) -> None:
-        self.interval = interval
+        self.interval: float = interval
         self._connection = connection
         self._record = record
         self._clock = clock

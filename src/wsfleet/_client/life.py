@@ -99,7 +99,7 @@ class Life:
         self.phase: Phase = Phase.NEW
         self.connection: Connection | None = None
         self.generation: int = 0
-        self.heartbeats = HeartbeatRecord(config.latency_buffer_size)
+        self.heartbeats: HeartbeatRecord = HeartbeatRecord(config.latency_buffer_size)
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: Callable[[], Waiter] = AnyWaiter

@@ -105,7 +105,7 @@ class Connection:
         max_message_size: int | None,
         text_factory: Callable[[bytes], Any],
     ) -> None:
-        self.subprotocol = agreed.subprotocol
+        self.subprotocol: str | None = agreed.subprotocol
         self.ending: Ending | None = None
         self.reads: int = 0
         self.pauses: int = 0

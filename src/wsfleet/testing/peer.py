@@ -29,7 +29,7 @@ class Peer(ServerConnection):
     """A connection of the `websockets` server that can fail as real ones do."""
 
     peers: Peers  # set by `peer_class`
-    frozen = False
+    frozen: bool = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Join the server's sockets, before any handshake."""
