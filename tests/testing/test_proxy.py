@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import time
 from typing import TYPE_CHECKING
 
@@ -161,10 +162,10 @@ async def test_answers_are_cut_after_so_many_bytes() -> None:
 
 async def test_what_is_sent_is_cut_after_so_many_bytes() -> None:
     """The server gets exactly as many bytes as were allowed, and the client a reset."""
-    arrived: list[bytes] = []
+    arrived: queue.Queue[bytes] = queue.Queue()
 
     async def script(connection: RawConnection) -> None:
-        arrived.append(await connection.read_to_end())
+        arrived.put(await connection.read_to_end())
         await connection.write(b"never read")
 
     async with RawServer(script) as server, FaultProxy(server.url) as proxy:
@@ -173,8 +174,7 @@ async def test_what_is_sent_is_cut_after_so_many_bytes() -> None:
             await tcp.send(b"12345")
             with pytest.raises(anyio.BrokenResourceError):
                 await tcp.receive()
-        await server.wait_until_idle()
-        assert arrived == [b"123"]
+        assert await anyio.to_thread.run_sync(arrived.get, True, 10) == b"123"
 
 
 async def test_new_connections_are_refused_on_demand() -> None:
@@ -191,7 +191,8 @@ async def test_a_dead_server_behind_the_proxy_resets() -> None:
     """A proxy whose server is gone resets its clients."""
     async with RawServer(echo_bytes) as server, FaultProxy(server.url) as proxy:
         await server.stop()
-        with pytest.raises(anyio.BrokenResourceError):
+        # The reset may come before the client has looked at its connection.
+        with pytest.raises((anyio.BrokenResourceError, OSError)):
             async with await dial(proxy) as tcp:
                 await tcp.receive()
 
