@@ -99,15 +99,14 @@ class Config:
         stable_after: how long a connection must have lasted for the count and the waits to
             start afresh.
         reconnect_on_error: False ends the client with its first connection.
-        restore_subscriptions: whether a new connection subscribes again to what the old one
-            had.
+        restore_subscriptions: reserved for subscriptions, which come with a later version.
         heartbeat_interval: between pings of the default heartbeat.
         heartbeat: what keeps a connection alive and finds a dead peer; None does neither.
         request_timeout: for the response to a request, waiting for room in the write buffer
             included.
         latency_buffer_size: round trips that the latency statistics look back on.
-        record_to: a file to which traffic is recorded.
-        debug: whether each message's size and direction is logged, at level debug.
+        record_to: reserved for recording, which comes with a later version; must be None.
+        debug: reserved for logging each message; must be False.
         subprotocols: offered to the server, the preferred one first.
         compression: what permessage-deflate to offer (RFC 7692); True its defaults, False or
             None nothing.
@@ -161,6 +160,7 @@ class Config:
         for option in _COUNTS:
             _check_count(option, getattr(self, option))
         self._check_choices()
+        self._check_reserved()
         self._check_ways()
 
     def _check_choices(self) -> None:
@@ -172,6 +172,14 @@ class Config:
             )
         if self.heartbeat is not None and not isinstance(self.heartbeat, Heartbeat):
             raise ConfigError("heartbeat", "must be a heartbeat such as PingPong(), or None")
+
+    def _check_reserved(self) -> None:
+        # An option that is taken and does nothing would be a promise broken in silence.
+        for option in ("record_to", "debug"):
+            if getattr(self, option):
+                raise ConfigError(
+                    option, "is reserved for a later version, and does nothing yet"
+                )
 
     def _check_ways(self) -> None:
         if self.http_client is not None and (self.proxy or self.ssl_context):

@@ -78,6 +78,8 @@ BAD: dict[str, list[Any]] = {
     "overflow": ["explode", None],
     "close_timeout": [0, -1, math.inf],
     "decode": ["xml", 5, None],
+    "record_to": ["session.jsonl"],
+    "debug": [True],
     "proxy": ["ftp://proxy", "nothing"],
 }
 
