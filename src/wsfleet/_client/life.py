@@ -22,6 +22,7 @@ from .backoff import Backoff
 from .callbacks import Callbacks
 from .clock import AnyWaiter, running_clock
 from .heartbeat import HeartbeatRecord, Pulse
+from .loss import ended, refused
 from .session import serve
 from .states import ENDED, ClientState, Phase, Step, after
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback
     from .clock import Waiter
     from .config import Config
+    from .loss import Loss
 
     Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
     Watcher: TypeAlias = Callable[[Step], None]
@@ -42,22 +44,6 @@ log = structlog.get_logger("wsfleet")
 
 BRISK: Final = 0.5
 """Seconds at most that the peer has for its goodbye when a reconnect was asked for."""
-
-
-class Loss(NamedTuple):
-    """Why there is no connection, and whether to try again."""
-
-    error: ConnectError | DisconnectedError
-    clean: bool
-    recoverable: bool
-    retry_after: float | None
-
-    @property
-    def cause(self) -> str:
-        """What happened, in few words."""
-        if isinstance(self.error, ConnectError):
-            return self.error.detail
-        return self.error.reason or f"closed with code {self.error.code}"
 
 
 class Owner(NamedTuple):
@@ -285,17 +271,14 @@ class Life:
             with self._interruptible():
                 connection = await self._opener(self._endpoint, self.owner.sink)
         except ConnectError as error:
-            retry_after = getattr(error, "retry_after", None)
-            return Loss(error, False, error.recoverable, retry_after)
+            return refused(error)
         if connection is None:
             return None
         self._use(connection, self.clock() - started_at)
         assert self._pulse is not None
         await serve(connection, self, self._config.heartbeat, self._pulse)
-        ending = connection.ending
-        assert ending is not None
-        loss = DisconnectedError(self._name, ending.code, ending.reason)
-        return Loss(loss, ending.clean, True, None)
+        assert connection.ending is not None
+        return ended(self._name, connection.ending)
 
     def _use(self, connection: Connection, took: float) -> None:
         self.connection = connection

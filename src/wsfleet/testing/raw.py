@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Script: TypeAlias = Callable[["RawConnection"], Awaitable[None]]
 
+_PIECE: Final = 65536
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
@@ -67,6 +68,10 @@ class RawConnection:
     async def read(self, count: int) -> bytes:
         """Read exactly this many bytes; `asyncio.IncompleteReadError` if the stream ends."""
         return await self._reader.readexactly(count)
+
+    async def read_some(self) -> bytes:
+        """Read what has come, at least one byte; nothing at the end of the stream."""
+        return await self._reader.read(_PIECE)
 
     async def read_to_end(self) -> bytes:
         """Read until the client closes its side: holds the connection open until then."""

@@ -20,7 +20,7 @@ from websockets.http11 import Response
 
 from .messages import replies
 from .peer import Peer, Peers, peer_class
-from .sockets import listen
+from .sockets import listen, stop_accepting
 
 if TYPE_CHECKING:
     import ssl
@@ -107,6 +107,7 @@ class ScriptedServer:
         """Stop listening and reset every socket."""
         server, self._server = self._server, None
         if server is not None:
+            await stop_accepting(server.sockets)
             server.close(close_connections=False)
             for peer in tuple(self.peers.sockets):
                 peer.reset()

@@ -1,5 +1,6 @@
 """
-What asyncio does not offer about sockets: a hard reset.
+What asyncio does not offer about sockets: a hard reset, and an end of listening that loses
+none.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ import asyncio
 import socket
 import struct
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # l_onoff=1, l_linger=0: closing discards what is unsent and answers with RST (socket(7)).
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -26,3 +30,14 @@ def reset(transport: asyncio.BaseTransport) -> None:
 def listen(port: int) -> socket.socket:
     """Return a listening socket on 127.0.0.1; port 0 takes any that is free."""
     return socket.create_server(("127.0.0.1", port), backlog=4096)
+
+
+async def stop_accepting(listeners: Iterable[socket.socket]) -> None:
+    """
+    Accept no more, and let those in that were accepted; to call before closing the server.
+
+    asyncio never closes a socket that it accepted in the step in which its server closes.
+    """
+    for listener in listeners:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+    await asyncio.sleep(0)

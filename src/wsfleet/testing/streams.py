@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeAlias
 
-from .sockets import listen, reset
+from .sockets import listen, reset, stop_accepting
 
 if TYPE_CHECKING:
     import ssl
@@ -36,6 +36,7 @@ class StreamListener:
         """Stop listening, reset every connection and wait until nobody serves one."""
         server, self._server = self._server, None
         if server is not None:
+            await stop_accepting(server.sockets)
             server.close()
         self.reset()
         for task in self._tasks:

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from tests.unit.pool.fleet import A, B, events, explode
+from wsfleet import ClientState, ClientSupervisor
+from wsfleet.errors import (
+    HandshakeRejectedError,
+    RestartLimitError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from tests.unit.fakes import FakeNetwork
+
+
+async def test_a_crash_is_restarted_and_paced(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """A client whose handler raised lives again, as the same object, after a short wait."""
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(A, name="a", handler=explode)
+        other = await pool.start_client(B, name="b")
+        network.server(A).link.send("boom")
+        await anyio.sleep(1.1)
+        assert pool.list_clients() == [client, other]
+        assert client.get_state() is ClientState.CONNECTED
+        assert other.life.generation == 1
+        assert network.server(A).links[0].goodbye == (1011, "the client's handler failed")
+
+    assert events(log_entries, of="a") == [
+        "client.connecting",
+        "client.connected",
+        "supervisor.child_started",
+        "client.disconnected",
+        "client.crashed",
+        "supervisor.child_restarting",
+        "client.connecting",
+        "client.connected",
+        "supervisor.child_started",
+        "client.disconnected",
+        "client.closed",
+        "supervisor.child_stopped",
+    ]
+
+
+async def test_waits_between_restarts_grow(network: FakeNetwork) -> None:
+    """A client that crashes again and again is started again less and less often."""
+    starts: list[float] = []
+
+    def on_connect(_: Any) -> None:
+        starts.append(anyio.current_time())
+        network.server(A).link.send("boom")
+
+    async with ClientSupervisor(max_restarts=1000, opener=network) as pool:
+        await pool.start_client(A, handler=explode, on_connect=on_connect)
+        await anyio.sleep(600)
+
+    waits = [b - a for a, b in pairwise(starts)]
+    assert max(waits[:2]) <= 2.0
+    assert 5 < sum(waits[-10:]) / 10 < 25
+    assert max(waits) <= 30.0
+
+
+async def test_too_many_crashes_end_the_pool(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """
+    More than max_restarts crashes within max_seconds stop all clients; the error has the cause.
+    """
+    with pytest.raises(RestartLimitError, match="more than 2 crashes") as caught:
+        async with ClientSupervisor(max_restarts=2, max_seconds=60.0, opener=network) as pool:
+            await pool.start_client(A, name="a", handler=explode)
+            await pool.start_client(B, name="b")
+            while True:
+                network.server(A).link.send("boom")
+                await anyio.sleep(3)
+
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert network.server(B).link.goodbye == (1000, "")
+    names = events(log_entries)
+    assert names.count("client.crashed") == 3
+    assert names[-6:] == [
+        "client.crashed",
+        "supervisor.restart_limit_reached",
+        "client.disconnected",
+        "client.closed",
+        "supervisor.child_stopped",
+        "supervisor.stopped",
+    ]
+
+
+async def test_crashes_far_apart_are_tolerated(network: FakeNetwork) -> None:
+    """Crashes that do not fall into one window never end the pool."""
+    async with ClientSupervisor(max_restarts=1, max_seconds=10.0, opener=network) as pool:
+        await pool.start_client(A, handler=explode)
+        for _ in range(5):
+            network.server(A).link.send("boom")
+            await anyio.sleep(40)
+        assert pool.list_clients()[0].get_state() is ClientState.CONNECTED
+
+
+async def test_a_lost_connection_is_not_a_crash(network: FakeNetwork) -> None:
+    """
+    However often connections drop, and retries are exhausted, the crash budget is untouched.
+    """
+    async with ClientSupervisor(max_restarts=0, opener=network) as pool:
+        client = await pool.start_client(A, retry_count=0)
+        for _ in range(20):
+            network.server(A).link.drop()
+            await anyio.sleep(100)
+            assert client.get_state() is ClientState.CONNECTED
+        assert pool.pool_health()[0].restarts == 20
+
+
+@pytest.mark.parametrize(
+    ("restart", "what", "back"),
+    [
+        ("permanent", "crash", True),
+        ("permanent", "failure", True),
+        ("permanent", "refusal", True),
+        ("permanent", "close", True),
+        ("transient", "crash", True),
+        ("transient", "failure", True),
+        ("transient", "refusal", False),
+        ("transient", "close", False),
+        ("temporary", "crash", False),
+        ("temporary", "failure", False),
+        ("temporary", "refusal", False),
+        ("temporary", "close", False),
+    ],
+)
+async def test_restart_kinds(network: FakeNetwork, restart: Any, what: str, back: bool) -> None:
+    """
+    Permanent clients always come back, transient ones unless closed or refused for good,
+    temporary ones never.
+    """
+    server = network.server(A)
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(A, restart=restart, handler=explode, retry_count=0)
+        if what == "crash":
+            server.link.send("boom")
+        elif what == "failure":
+            server.link.drop()
+        elif what == "refusal":
+            server.refuse(HandshakeRejectedError(A, "banned", 403))
+            with pytest.raises(HandshakeRejectedError):
+                await client.reconnect()
+        else:
+            await client.close()
+        await anyio.sleep(40)
+        assert (client in pool.list_clients()) is back
+        assert (client.get_state() is ClientState.CONNECTED) is back
+
+
+async def test_iteration_survives_a_restart(network: FakeNetwork) -> None:
+    """A loop over a supervised client goes on when the supervisor starts it again."""
+    got = []
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(A, retry_count=0)
+        network.server(A).link.send(1)
+        async for event in client:
+            got.append(event.data)
+            if event.data == 2:
+                break
+            network.server(A).link.drop()
+            await anyio.sleep(5)
+            network.server(A).link.send(2)
+
+    assert got == [1, 2]
