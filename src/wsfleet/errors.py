@@ -312,23 +312,27 @@ class MaxAttemptsExceededError(SendError):
 
 class RateLimitedError(SendError):
     """
-    The limiter has no room for the message now; nothing was sent.
+    The limiter has no room for the message in time; nothing was sent.
 
     Attributes:
         retry_after: seconds until there is room.
+        client: whose message it was, or None where a limiter was asked directly.
     """
 
     recoverable: bool = True
 
-    def __init__(self, client: str, retry_after: float) -> None:
-        super().__init__(client, retry_after)
-        self.client = client
+    def __init__(self, retry_after: float, client: str | None = None) -> None:
+        super().__init__(retry_after, client)
         self.retry_after = retry_after
+        self.client = client
 
     def __str__(self) -> str:
-        return (
-            f"{self.client} is over its rate limit; not sent: retry in {self.retry_after:.3g} s"
+        whose = (
+            "the rate limit is"
+            if self.client is None
+            else f"the rate limit of {self.client} is"
         )
+        return f"{whose} reached; not sent: retry in {self.retry_after:.3g} s"
 
 
 class JsonRpcError(WsfleetError):
