@@ -9,6 +9,8 @@ from ._client.connecting import connect
 from ._client.events import Binary, Event, Handler, Message, ProtocolError, UnmatchedResponse
 from ._client.heartbeat import Heartbeat, HeartbeatHealth, PingPong, Pulse
 from ._client.latency import LatencyStats
+from ._client.limits import Limiter, SlidingWindow, TokenBucket
+from ._client.line import LimiterStatus
 from ._client.metrics import StateMetrics
 from ._client.states import ClientState
 from ._pool.candidates import Candidate
@@ -32,12 +34,16 @@ __all__ = [
     "Heartbeat",
     "HeartbeatHealth",
     "LatencyStats",
+    "Limiter",
+    "LimiterStatus",
     "Message",
     "PingPong",
     "PoolHealth",
     "ProtocolError",
     "Pulse",
+    "SlidingWindow",
     "StateMetrics",
+    "TokenBucket",
     "UnmatchedResponse",
     "connect",
     "errors",

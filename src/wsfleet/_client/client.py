@@ -19,6 +19,7 @@ from wsfleet.errors import InboxOverflowError, JsonRpcError
 from .config import Config
 from .correlation import Correlation
 from .delivery import Delivery
+from .gate import Gate
 from .inbox import Inbox, Listener
 from .latency import LatencyWindow
 from .life import Life, Owner
@@ -97,7 +98,13 @@ class Client:
         self._handler = handler
         self._requests = Correlation(self.name)
         self._sender = Sender(
-            self.name, life, self._requests, LatencyWindow(config.latency_buffer_size)
+            self.name,
+            life,
+            self._requests,
+            LatencyWindow(config.latency_buffer_size),
+            None
+            if config.limiter is None
+            else Gate(self.name, config.limiter, config.limiter_timeout),
         )
         self._delivery = Delivery(
             self._requests,
@@ -204,6 +211,7 @@ class Client:
         Raises:
             NotConnectedError: not sent: there is no connection at this moment.
             DuplicateRequestIdError: not sent: the id is in flight.
+            RateLimitedError: not sent: the limiter has no room within `limiter_timeout`.
             RequestTimeoutError: no response within `request_timeout` seconds; `sent` says
                 whether it went out.
             DisconnectedError: the connection dropped before the response came; sent, outcome
@@ -215,7 +223,7 @@ class Client:
         """
         ready = outgoing(message)
         if ready.request_id is None:
-            await self._sender.send(ready)
+            await self._sender.send(ready, self.config.request_timeout)
             return None
         return await self._sender.exchange(ready, ready.request_id, self.config.request_timeout)
 
@@ -225,6 +233,7 @@ class Client:
 
         Raises:
             anyio.WouldBlock: not sent: the write buffer is above its high-water mark.
+            RateLimitedError: not sent: the limiter has no room now.
             NotConnectedError: not sent: there is no connection at this moment.
             TypeError: not sent: see `send_message`.
         """

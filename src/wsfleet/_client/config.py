@@ -25,6 +25,7 @@ from wsfleet.errors import ConfigError
 
 from .heartbeat import Heartbeat, PingPong
 from .inbox import Overflow
+from .limits import Limiter
 from .messages import json_or_text
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ class ClientOptions(TypedDict, total=False):
     overflow: Overflow
     close_timeout: float
     decode: DecodeLike
+    limiter: Limiter | None
+    limiter_timeout: float | None
+    connect_limiter: Limiter | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,12 @@ class Config:
         overflow: what happens to more: "block", "drop_oldest", "drop_newest" or "fail".
         close_timeout: for the peer's goodbye.
         decode: "json", "raw" (text as str), or a function from str to anything.
+        limiter: decides when a message may go out, such as `TokenBucket` or `SlidingWindow`;
+            clients that share one share its budget. None limits nothing.
+        limiter_timeout: for the limiter, for each message; 0.0 does not wait, None waits up to
+            the request's timeout, or `request_timeout` where no response is awaited.
+        connect_limiter: decides when a connection may be attempted; give the clients of a fleet
+            one together.
 
     Raises:
         ConfigError: an option has a value that can never work.
@@ -148,6 +158,9 @@ class Config:
     overflow: Overflow = "block"
     close_timeout: float = 5.0
     decode: DecodeLike = "json"
+    limiter: Limiter | None = None
+    limiter_timeout: float | None = 0.0
+    connect_limiter: Limiter | None = None
 
     def __post_init__(self) -> None:
         _check_url(self.url)
@@ -172,6 +185,12 @@ class Config:
             )
         if self.heartbeat is not None and not isinstance(self.heartbeat, Heartbeat):
             raise ConfigError("heartbeat", "must be a heartbeat such as PingPong(), or None")
+        for option in ("limiter", "connect_limiter"):
+            limiter = getattr(self, option)
+            if limiter is not None and not isinstance(limiter, Limiter):
+                raise ConfigError(option, "must be a limiter such as SlidingWindow, or None")
+        if self.limiter_timeout is not None:
+            _check_number("limiter_timeout", self.limiter_timeout, above_zero=False)
 
     def _check_reserved(self) -> None:
         # An option that is taken and does nothing would be a promise broken in silence.

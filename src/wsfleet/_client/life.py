@@ -21,6 +21,7 @@ from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
 from .backoff import Backoff
 from .callbacks import Callbacks
 from .clock import AnyWaiter, running_clock
+from .gate import count_control, turn_to_connect
 from .heartbeat import HeartbeatRecord, Pulse
 from .loss import ended, refused
 from .session import serve
@@ -269,6 +270,8 @@ class Life:
         started_at = self.clock()
         try:
             with self._interruptible():
+                await turn_to_connect(self._config.connect_limiter, self._url, self.crash)
+                started_at = self.clock()
                 connection = await self._opener(self._endpoint, self.owner.sink)
         except ConnectError as error:
             return refused(error)
@@ -281,6 +284,7 @@ class Life:
         return ended(self._name, connection.ending)
 
     def _use(self, connection: Connection, took: float) -> None:
+        count_control(connection, self._config.limiter)
         self.connection = connection
         self.generation += 1
         self._opened_at = self.clock()

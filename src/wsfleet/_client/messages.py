@@ -25,11 +25,13 @@ class Outgoing(NamedTuple):
         payload: its bytes.
         binary: whether they go out as a binary message.
         request_id: the id of the response that it asks for, or None.
+        given: what the caller gave.
     """
 
     payload: bytes
     binary: bool
     request_id: RequestId | None
+    given: Sendable
 
 
 class Envelope(msgspec.Struct):
@@ -60,14 +62,14 @@ def outgoing(message: Sendable) -> Outgoing:
         UnicodeEncodeError: the text has surrogates, which UTF-8 cannot carry; nothing was sent.
     """
     if isinstance(message, str):
-        return Outgoing(message.encode(), False, _request_id_in_text(message))
+        return Outgoing(message.encode(), False, _request_id_in_text(message), message)
     if isinstance(message, bytes):
-        return Outgoing(message, True, None)
+        return Outgoing(message, True, None, message)
     if isinstance(message, Mapping):
         plain = message if isinstance(message, dict) else dict(message)
-        return Outgoing(_encode_json(plain), False, _request_id_in_mapping(plain))
+        return Outgoing(_encode_json(plain), False, _request_id_in_mapping(plain), message)
     if isinstance(message, bytearray | memoryview):
-        return Outgoing(bytes(message), True, None)
+        return Outgoing(bytes(message), True, None, message)
     msg = (
         f"a message is str, bytes or a mapping, not {type(message).__name__}; nothing was sent"
     )

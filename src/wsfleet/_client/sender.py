@@ -4,6 +4,8 @@ What leaves a client.
 Rule 1: a message is handed over whole or not at all; only waiting for room and for an answer
 can be cancelled.
 Rule 2: every failed send says whether it was sent.
+Rule 3: a limiter is asked before anything else is done about a message, and what it let pass
+goes out over the connection of that moment.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from wsfleet._wire.connection import Connection
 
     from .correlation import Correlation, RequestId
+    from .gate import Gate
     from .latency import LatencyWindow
     from .life import Life
     from .messages import Outgoing
@@ -41,12 +44,18 @@ class Sender:
         life: gives connection and clock.
         requests: those in flight.
         latency: takes the round trips.
+        gate: what messages pass first, or None.
     """
 
-    __slots__ = ("_client", "_life", "_requests", "health", "latency", "sent")
+    __slots__ = ("_client", "_gate", "_life", "_requests", "health", "latency", "sent")
 
     def __init__(
-        self, client: str, life: Life, requests: Correlation, latency: LatencyWindow
+        self,
+        client: str,
+        life: Life,
+        requests: Correlation,
+        latency: LatencyWindow,
+        gate: Gate | None,
     ) -> None:
         self.sent: int = 0
         self.health = Health()
@@ -54,10 +63,21 @@ class Sender:
         self._client = client
         self._life = life
         self._requests = requests
+        self._gate = gate
 
-    async def send(self, message: Outgoing) -> None:
-        """Send a message that asks for no response; see `Client.send_message`."""
+    async def send(self, message: Outgoing, timeout: float) -> None:
+        """
+        Send a message that asks for no response; see `Client.send_message`.
+
+        Args:
+            message: what to send.
+            timeout: seconds that a limiter has; room in the write buffer is waited for as long
+                as it takes.
+        """
         connection = self._connection()
+        if self._gate is not None:
+            await self._gate.enter(message, timeout)
+            connection = self._connection()
         if connection.full:
             await connection.room()
         elif self.sent % _BURST == 0:
@@ -69,20 +89,26 @@ class Sender:
         connection = self._connection()
         if connection.full:
             raise anyio.WouldBlock
+        if self._gate is not None:
+            self._gate.enter_nowait(message)
         self._hand_over(connection, message)
 
     async def exchange(self, message: Outgoing, request_id: RequestId, timeout: float) -> Any:
         """Send a request and return its response; see `Client.send_message`."""
         life = self._life
         connection = self._connection()
+        left = timeout
+        if self._gate is not None:
+            left -= await self._time_at_gate(self._gate, message, timeout)
+            connection = self._connection()
         waiter = life.new_waiter()
         self._requests.add(request_id, waiter)
         started_at = life.clock()
         try:
             if connection.full:
-                await self._room_within(connection, request_id, timeout)
+                await self._room_within(connection, request_id, left)
             self._hand_over(connection, message)
-            answer = await waiter.wait(started_at + timeout - life.clock())
+            answer = await waiter.wait(started_at + left - life.clock())
         finally:
             self._requests.remove(request_id, waiter)
         now = life.clock()
@@ -94,6 +120,11 @@ class Sender:
         self.latency.add(now - started_at)
         self.health.answered(now - started_at, now)
         return answer
+
+    async def _time_at_gate(self, gate: Gate, message: Outgoing, timeout: float) -> float:
+        came_at = self._life.clock()
+        await gate.enter(message, timeout)
+        return self._life.clock() - came_at
 
     async def _room_within(
         self, connection: Connection, request_id: RequestId, timeout: float

@@ -75,6 +75,9 @@ class Connection:
             None.
         text_factory: makes of a text message's bytes what the sink gets; raises
             `UnicodeDecodeError` where they are not UTF-8.
+
+    Attributes:
+        on_control: called after each ping and pong that was sent.
     """
 
     __slots__ = (
@@ -88,6 +91,7 @@ class Connection:
         "_sink",
         "ending",
         "on_binary",
+        "on_control",
         "on_pong",
         "on_text",
         "paused",
@@ -114,6 +118,7 @@ class Connection:
         self.on_text: Callable[[Any], None] = sink.on_text
         self.on_binary: Callable[[bytes], None] = sink.on_binary
         self.on_pong: Callable[[bytes], None] = sink.on_pong
+        self.on_control: Callable[[], None] | None = None
         self._sink = sink
         self._link = link
         deflate = agreed.deflate
@@ -163,7 +168,12 @@ class Connection:
     def ping(self, payload: bytes) -> None:
         """Send a ping (RFC 6455 section 5.5.2), if anything can still be sent."""
         if self.open:
-            self._link.write(encode(Opcode.PING, payload))
+            self._send_control(Opcode.PING, payload)
+
+    def _send_control(self, opcode: Opcode, payload: bytes) -> None:
+        self._link.write(encode(opcode, payload))
+        if self.on_control is not None:
+            self.on_control()
 
     async def room(self) -> None:
         """
@@ -208,7 +218,7 @@ class Connection:
         if self._link.full:
             self._owed_pong = payload
         elif self.open:
-            self._link.write(encode(Opcode.PONG, payload))
+            self._send_control(Opcode.PONG, payload)
 
     def on_close(self, code: int | None, reason: str) -> None:
         """
@@ -220,7 +230,7 @@ class Connection:
     def _writable(self) -> None:
         owed, self._owed_pong = self._owed_pong, None
         if owed is not None and self.open:
-            self._link.write(encode(Opcode.PONG, owed))
+            self._send_control(Opcode.PONG, owed)
         self._wake_senders()
 
     def _wake_senders(self) -> None:
