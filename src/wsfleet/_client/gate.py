@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anyio.lowlevel import checkpoint
+
 from wsfleet.errors import RateLimitedError
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ async def turn_to_connect(
         await limiter.acquire(url)
     except Exception as exc:  # noqa: BLE001 - a user's limiter or cost; it reaches the owner
         crash(exc)
+        await checkpoint()  # the crash has cancelled the attempt
 
 
 def count_control(connection: Connection, limiter: Limiter | None) -> None:

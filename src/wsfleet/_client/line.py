@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .ledgers import Ledger
 
 _SOON: Final = 0.001
-"""Seconds within which those who wait have passed, when they may pass already."""
+"""Seconds in which those pass who may; timers of event loops are no finer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ class Line:
             return
         if timeout is not None and delay > timeout:
             raise RateLimitedError(delay)
-        with anyio.move_on_after(timeout):
+        # What was foreseen holds: the deadline is for what was spent meanwhile.
+        with anyio.move_on_after(None if timeout is None else timeout + _SOON):
             await self._stand_in_line(cost)
             return
         if delay := self._pass(cost):

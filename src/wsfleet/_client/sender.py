@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from wsfleet.errors import NotConnectedError, RequestTimeoutError
+from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
 
 from .clock import EXPIRED
 from .health import Health
@@ -99,7 +99,7 @@ class Sender:
         connection = self._connection()
         left = timeout
         if self._gate is not None:
-            left -= await self._time_at_gate(self._gate, message, timeout)
+            left = await self._left_after(self._gate, message, timeout)
             connection = self._connection()
         waiter = life.new_waiter()
         self._requests.add(request_id, waiter)
@@ -121,10 +121,14 @@ class Sender:
         self.health.answered(now - started_at, now)
         return answer
 
-    async def _time_at_gate(self, gate: Gate, message: Outgoing, timeout: float) -> float:
-        came_at = self._life.clock()
+    async def _left_after(self, gate: Gate, message: Outgoing, timeout: float) -> float:
+        """Pass the gate; return the seconds that are left for the response."""
+        deadline = self._life.clock() + timeout
         await gate.enter(message, timeout)
-        return self._life.clock() - came_at
+        left = deadline - self._life.clock()
+        if left <= 0:  # to send it would only leave its outcome unknown
+            raise RateLimitedError(0.0, self._client)
+        return left
 
     async def _room_within(
         self, connection: Connection, request_id: RequestId, timeout: float

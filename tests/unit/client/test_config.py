@@ -81,6 +81,9 @@ BAD: dict[str, list[Any]] = {
     "record_to": ["session.jsonl"],
     "debug": [True],
     "proxy": ["ftp://proxy", "nothing"],
+    "limiter": [5, object()],
+    "limiter_timeout": [-1, math.inf, math.nan, "1", True],
+    "connect_limiter": [5, "SlidingWindow"],
 }
 
 
