@@ -92,16 +92,25 @@ async def test_who_has_patience_waits_for_the_limiter(network: FakeNetwork) -> N
     assert stats.p99 < 0.1, "a round trip does not count the wait for a limiter"
 
 
-async def test_the_limiters_time_is_the_requests(network: FakeNetwork) -> None:
+@pytest.mark.parametrize("patience", [None, 60.0])
+async def test_the_limiters_time_is_the_requests(
+    network: FakeNetwork, patience: float | None
+) -> None:
     """What a request waits for its limiter is taken from its timeout; sends wait as long."""
     network.server().answer = None
     limiter = TokenBucket(capacity=1, refill_rate=0.25)
-    options: Any = {"limiter": limiter, "limiter_timeout": None, "request_timeout": 5.0}
+    options: Any = {
+        "limiter": limiter,
+        "limiter_timeout": patience,
+        "request_timeout": 5.0,
+        "heartbeat": None,
+    }
     async with connect(URL, opener=network, **options) as client:
         await client.send_message("one")
+        start = anyio.current_time()
         with pytest.raises(RateLimitedError):
             await client.request("m", timeout=3.0)
-        start = anyio.current_time()
+        assert anyio.current_time() == start
         with pytest.raises(RequestTimeoutError) as caught:
             await client.request("m")
         assert anyio.current_time() - start == pytest.approx(5.0)
@@ -124,24 +133,22 @@ async def test_a_request_that_has_no_time_left_is_not_sent(network: FakeNetwork)
     assert network.server().link.texts == ["one"]
 
 
-async def test_a_message_goes_over_the_connection_of_its_turn(network: FakeNetwork) -> None:
+@pytest.mark.parametrize("message", ["two", {"id": 1, "method": "m"}])
+async def test_a_message_goes_over_the_connection_of_its_turn(
+    network: FakeNetwork, message: Any
+) -> None:
     """A connection that was replaced while a message waited: it goes over the new one, once."""
     server = network.server()
     limiter = SlidingWindow(limit=1, seconds=10.0)
-    answers: list[Any] = []
-
-    async def ask() -> None:
-        answers.append(await client.request("m"))
 
     options: Any = {"limiter": limiter, "limiter_timeout": None, "retry_delay": 0.0}
     async with connect(URL, opener=network, **options) as client:
         await client.send_message("one")
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask)
+            tasks.start_soon(client.send_message, message)
             await all_tasks_blocked()
             server.link.drop()
 
-    assert answers == ["m"]
     assert [len(link.texts) for link in server.links] == [1, 1]
 
 

@@ -225,24 +225,40 @@ async def test_nobody_is_overtaken(make: Callable[[], Limiter]) -> None:
     assert "not sent: retry in" in str(caught.value)
 
 
-@both
-async def test_the_moment_when_some_may_pass_is_theirs(make: Callable[[], Limiter]) -> None:
-    """A newcomer in the moment in which those who wait may pass has to wait a moment more."""
-    limiter = make()
-    limiter.spend(2)
+async def test_nobody_pushes_in_when_the_line_moves() -> None:
+    """Whoever comes in the very moment in which others in line may pass is behind them."""
+    limiter = SlidingWindow(limit=3, seconds=1.0)
+    limiter.spend(3)
+    refused: list[float] = []
 
-    async def push_in() -> None:
-        await anyio.sleep(turn)
+    async def want_two() -> None:
+        await limiter.acquire(None)
         with pytest.raises(RateLimitedError) as caught:
             limiter.acquire_nowait(None)
-        assert caught.value.retry_after > 0
+        refused.append(caught.value.retry_after)
 
-    turn = limiter.status().retry_after
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(push_in)
+        tasks.start_soon(want_two)
         await all_tasks_blocked()
         tasks.start_soon(limiter.acquire, None)
-        tasks.start_soon(limiter.acquire, None)
+
+    assert 0 < refused[0] <= 0.001
+    limiter.acquire_nowait(None)
+
+
+@both
+async def test_a_timeout_that_is_just_enough_is_enough(make: Callable[[], Limiter]) -> None:
+    """Those whose turn comes with their timeout pass, however many they are."""
+    limiter = make()
+    limiter.spend(2)
+    passing = Passing(limiter)
+    async with anyio.create_task_group() as tasks:
+        for number in range(6):
+            timeout = limiter.status().retry_after
+            tasks.start_soon(passing.one, number, 1.0, timeout)
+            await all_tasks_blocked()
+
+    assert passing.order == list(range(6))
 
 
 async def test_a_window_is_stricter_than_a_bucket() -> None:
@@ -348,20 +364,51 @@ async def test_the_status_tells_what_a_newcomer_can_expect() -> None:
         assert status.retry_after == pytest.approx(2.0)
         await anyio.sleep(0.25)
         assert limiter.status().retry_after == pytest.approx(1.75)
+        limiter.spend(2)
+        assert limiter.status().retry_after == pytest.approx(2.0)
 
 
-async def test_costs_that_are_no_whole_numbers_fill_the_limit() -> None:
-    """Ten messages that cost a tenth are one: rounding takes no place away."""
-    for limiter in (
-        SlidingWindow(1, 1.0, cost=lambda message: 0.1),
-        TokenBucket(1, 1.0, cost=lambda message: 0.1),
-    ):
+async def test_the_status_forgets_who_gave_up() -> None:
+    """When those who wait give up, a newcomer's time is as if they had never come."""
+    limiter = SlidingWindow(limit=1, seconds=1.0)
+    limiter.spend()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(limiter.acquire, None)
+            await all_tasks_blocked()
+        assert limiter.status().retry_after == pytest.approx(4.0)
+        with anyio.move_on_after(0.5):
+            await limiter.acquire(None)
+        assert limiter.status().retry_after == pytest.approx(3.5)
+        tasks.cancel_scope.cancel()
+
+    assert limiter.status().retry_after == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("make", [TokenBucket, SlidingWindow])
+def test_costs_that_are_no_whole_numbers_fill_the_limit(make: Any) -> None:
+    """Three times 0.4 are 1.2, whatever floats say: rounding takes no place away."""
+    limiter = make(1.2, 2.0, cost=lambda message: 0.4)
+
+    async def fill() -> None:  # in a loop of its own: early times are the most precise
         for _ in range(5):
-            for _ in range(10):
+            for _ in range(3):
                 limiter.acquire_nowait("m")
             with pytest.raises(RateLimitedError):
                 limiter.acquire_nowait("m")
-            await anyio.sleep(1)
+            await anyio.sleep(2)
+
+    anyio.run(fill, backend_options={"loop_factory": VirtualTimeLoop})
+
+
+async def test_what_rounding_left_does_not_add_up() -> None:
+    """A window in which nothing passed is as good as new, to the last bit."""
+    limiter = SlidingWindow(0.5, 1.0, cost=itself)
+    for cost in (0.1, 0.1, 0.3):
+        limiter.acquire_nowait(cost)
+    await anyio.sleep(1)
+
+    assert limiter.status().available == 0.5
 
 
 async def test_a_long_line_moves_on_quickly() -> None:
