@@ -106,8 +106,8 @@ class Config:
         restore_subscriptions: reserved for subscriptions, which come with a later version.
         heartbeat_interval: between pings of the default heartbeat.
         heartbeat: what keeps a connection alive and finds a dead peer; None does neither.
-        request_timeout: for the response to a request, waiting for room in the write buffer
-            included.
+        request_timeout: for the response to a request, waiting for a limiter and for room in
+            the write buffer included.
         latency_buffer_size: round trips that the latency statistics look back on.
         record_to: reserved for recording, which comes with a later version; must be None.
         debug: reserved for logging each message; must be False.
@@ -173,6 +173,7 @@ class Config:
         for option in _COUNTS:
             _check_count(option, getattr(self, option))
         self._check_choices()
+        self._check_limits()
         self._check_reserved()
         self._check_ways()
 
@@ -185,6 +186,8 @@ class Config:
             )
         if self.heartbeat is not None and not isinstance(self.heartbeat, Heartbeat):
             raise ConfigError("heartbeat", "must be a heartbeat such as PingPong(), or None")
+
+    def _check_limits(self) -> None:
         for option in ("limiter", "connect_limiter"):
             limiter = getattr(self, option)
             if limiter is not None and not isinstance(limiter, Limiter):

@@ -102,7 +102,7 @@ class TokenBucket(Line):
 class SlidingWindow(Line):
     """
     A limiter that holds a limit strictly: in no window of `seconds`, wherever it begins, more
-    than `limit` pass.
+    than `limit` pass, by the clock of the event loop.
 
     Args:
         limit: what may pass in each window.
