@@ -13,7 +13,7 @@ from tests.conftest import needs_uvloop
 from wsfleet import ClientState, Message, connect
 from wsfleet._wire import push
 from wsfleet._wire.dialing import open_socket
-from wsfleet._wire.transport import default_ssl_context
+from wsfleet._wire.upgrade import default_ssl_context
 from wsfleet.testing import FaultProxy, MockServer, RawConnection, RawServer, json_rpc
 
 if TYPE_CHECKING:

@@ -210,6 +210,8 @@ class Config:
         unknown = options.keys() - ClientOptions.__annotations__.keys()
         if unknown:
             raise ConfigError(", ".join(sorted(unknown)), "is not an option")
+        if isinstance(url_or_config, cls) and not options:
+            return url_or_config
         if isinstance(url_or_config, Config):
             return replace(url_or_config, **options)  # type: ignore[return-value]
         return cls(url=url_or_config, **options)

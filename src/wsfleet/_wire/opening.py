@@ -22,11 +22,12 @@ from wsfleet.errors import HandshakeRejectedError
 from .connection import Connection, Sink
 from .handshake import Agreed, HandshakeError, check_answer
 from .link import LINK, Link
+from .proxying import REAL_URL, ProxyTransport
 from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
 from .refusals import FOREIGN_ERRORS, connect_error, rejection
-from .transport import REAL_URL, ProxyTransport, UpgradeTransport, default_ssl_context
+from .upgrade import KEY, default_ssl_context, parse_url, upgrade_client
 
 if TYPE_CHECKING:
     import ssl
@@ -117,25 +118,13 @@ async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
 
 
 async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
-    url = httpx.URL(endpoint.url)
-    headers = httpx.Headers(endpoint.headers)
-    headers.setdefault("user-agent", USER_AGENT)
-    extensions: dict[str, Any] = {}
-    client = endpoint.http_client
-    if client is None:
-        client = await resources.enter_async_context(_make_client(endpoint))
-        extensions[REAL_URL] = url
-        if url.userinfo:
-            headers.setdefault("authorization", _basic_auth(url))
-        url = url.copy_with(userinfo=b"", query=None)
-    if endpoint.compression is not None:
-        headers["sec-websocket-extensions"] = endpoint.compression.offer()
+    client, url, extensions = await _way(endpoint, resources)
     opener = httpx_ws.AsyncWebSocketClient(client, session_class=_Upgraded)
     return await resources.enter_async_context(
         opener.connect(
-            str(url),
+            url,
             list(endpoint.subprotocols) or None,
-            headers=headers,
+            headers=_headers(endpoint),
             extensions=extensions,
             follow_redirects=False,
             timeout=None,
@@ -143,13 +132,31 @@ async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
     )
 
 
-def _make_client(endpoint: Endpoint) -> httpx.AsyncClient:
+async def _way(
+    endpoint: Endpoint, resources: AsyncExitStack
+) -> tuple[httpx.AsyncClient, str, dict[str, Any]]:
+    """Return through which client to connect, what to tell it as the URL, and what beside."""
+    if endpoint.http_client is not None:
+        return endpoint.http_client, endpoint.url, {}
     if endpoint.proxy is None:
-        return httpx.AsyncClient(
-            transport=UpgradeTransport(endpoint.ssl_context), trust_env=False
-        )
+        return upgrade_client(endpoint.ssl_context), endpoint.url, {}
     context = endpoint.ssl_context or default_ssl_context()
-    return httpx.AsyncClient(transport=ProxyTransport(endpoint.proxy, context), trust_env=False)
+    client = httpx.AsyncClient(
+        transport=ProxyTransport(endpoint.proxy, context), trust_env=False
+    )
+    url = parse_url(endpoint.url)
+    shown = str(url.copy_with(userinfo=b"", query=None))
+    return await resources.enter_async_context(client), shown, {REAL_URL: url}
+
+
+def _headers(endpoint: Endpoint) -> httpx.Headers:
+    headers = httpx.Headers(endpoint.headers)
+    headers.setdefault("user-agent", USER_AGENT)
+    if endpoint.compression is not None:
+        headers["sec-websocket-extensions"] = endpoint.compression.offer()
+    if endpoint.http_client is None and "@" in endpoint.url:
+        headers.setdefault("authorization", _basic_auth(parse_url(endpoint.url)))
+    return headers
 
 
 def _basic_auth(url: httpx.URL) -> str:
@@ -161,7 +168,7 @@ def _agree(endpoint: Endpoint, answer: httpx.Response) -> Agreed:
     return check_answer(
         status=answer.status_code,
         headers=answer.headers,
-        key=answer.request.headers["sec-websocket-key"],
+        key=answer.extensions.get(KEY) or answer.request.headers["sec-websocket-key"],
         subprotocols=endpoint.subprotocols,
         offered_deflate=endpoint.compression,
     )
