@@ -6,7 +6,7 @@ Nothing in here waits but `FakeServer.hang`; time is virtual.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import msgspec
@@ -49,6 +49,8 @@ def client_frames(data: bytes) -> list[tuple[int, bytes]]:
 
 class FakeLink:
     """The server's end of one connection, and the link that the client has of it."""
+
+    pumped: ClassVar[bool] = False
 
     def __init__(self, server: FakeServer) -> None:
         self.server = server

@@ -21,6 +21,7 @@ from wsfleet._wire.deflate import Deflate
 from wsfleet._wire.frames import decode_utf8
 from wsfleet._wire.opening import Endpoint
 from wsfleet._wire.redact import redact_url
+from wsfleet._wire.upgrade import parse_url
 from wsfleet.errors import ConfigError
 
 from .heartbeat import Heartbeat, PingPong
@@ -245,7 +246,7 @@ def _check_url(url: object) -> None:
     try:
         parts = urlsplit(url)
         port = parts.port
-        httpx.URL(url)
+        parse_url(url)
     except (ValueError, httpx.InvalidURL):
         # Not chained: the parser's words may quote a password.
         raise ConfigError(

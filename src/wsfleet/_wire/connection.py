@@ -137,6 +137,11 @@ class Connection:
         return self.ending is None and not self._link.closing
 
     @property
+    def pumped(self) -> bool:
+        """Whether `pump` has to run for bytes to move."""
+        return self._link.pumped
+
+    @property
     def full(self) -> bool:
         """Whether the write buffer is above its high-water mark."""
         return self._link.full
@@ -266,7 +271,7 @@ class Connection:
     # its life
 
     async def pump(self) -> None:
-        """Move bytes until the socket has ended, where no event loop does it."""
+        """Move bytes until the socket has ended; only where the connection is `pumped`."""
         await self._link.pump()
 
     async def ended(self) -> Ending:

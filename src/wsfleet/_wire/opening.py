@@ -20,6 +20,7 @@ import httpx_ws
 from wsfleet.errors import HandshakeRejectedError
 
 from .connection import Connection, Sink
+from .exchange import KEY
 from .handshake import Agreed, HandshakeError, check_answer
 from .link import LINK, Link
 from .proxying import REAL_URL, ProxyTransport
@@ -27,7 +28,7 @@ from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
 from .refusals import FOREIGN_ERRORS, connect_error, rejection
-from .upgrade import KEY, default_ssl_context, parse_url, upgrade_client
+from .upgrade import default_ssl_context, parse_url, upgrade_client
 
 if TYPE_CHECKING:
     import ssl
@@ -178,7 +179,7 @@ async def _take_link(session: _Upgraded, resources: AsyncExitStack) -> Link:
     """Take the bytes over from the HTTP machinery, which can go where the socket is ours."""
     link = session.stream.get_extra_info(LINK)
     if isinstance(link, PushLink):
-        link.detach()
+        link.detach()  # from here on, reading gives what came with the answer, and no more
         link.unread(await session.stream.read(_ALL))
         return link
     return PullLink(session.stream, resources.pop_all())

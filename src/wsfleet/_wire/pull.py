@@ -7,7 +7,7 @@ only fill the buffer, and the writer is cancelled only when the whole link is gi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 
@@ -45,6 +45,8 @@ class PullLink:
         "_writable",
         "full",
     )
+
+    pumped: ClassVar[bool] = True
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, resources: AsyncExitStack) -> None:
         self.full: bool = False

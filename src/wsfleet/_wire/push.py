@@ -9,7 +9,7 @@ none waits for a write.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import httpcore
 
@@ -40,6 +40,8 @@ class PushLink(asyncio.Protocol):
         "_writable",
         "full",
     )
+
+    pumped: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.full: bool = False
@@ -169,7 +171,7 @@ class PushLink(asyncio.Protocol):
         self.transport().abort()
 
     async def pump(self) -> None:
-        """The event loop does it."""
+        """Do nothing: the event loop does it."""
 
     async def aclose(self) -> None:
         """A socket is all that there is."""
