@@ -16,6 +16,7 @@ import anyio
 import structlog
 
 from wsfleet._wire.frames import CloseCode
+from wsfleet._wire.signals import Changes, Latch
 from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
 
 from .backoff import Backoff
@@ -100,8 +101,8 @@ class Life:
         self._pulse: Pulse | None = None
         self._callbacks: Callbacks | None = None
         self._waiting: anyio.CancelScope | None = None
-        self._moved: anyio.Event | None = None
-        self._finished: anyio.Event | None = None
+        self._moved = Changes()
+        self._finished: Latch | None = None
         self._announce: Callable[[], None] | None = None
         self._stopping = False
         self._hurry = False
@@ -158,7 +159,7 @@ class Life:
         while self.phase is not Phase.CONNECTED or self.generation == generation:
             if not self.alive:
                 raise self._error or NotConnectedError(self._name, "closed")
-            await self._next_move()
+            await self._moved.next()
 
     def crash(self, error: Exception) -> None:
         """End it because of what a user's code raised; the first error counts."""
@@ -220,7 +221,7 @@ class Life:
         self._crash = self._error = None
         self._backoff.reset()
         self.longest = 0.0
-        self._finished = anyio.Event()
+        self._finished = Latch()
 
     async def _wind_up(self, tasks: anyio.CancelScope) -> None:
         """Let the callbacks and the worker finish; at once where somebody asked for the end."""
@@ -361,11 +362,6 @@ class Life:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    async def _next_move(self) -> None:
-        if self._moved is None:
-            self._moved = anyio.Event()
-        await self._moved.wait()
-
     def _call_back(self, callback: Callback | None) -> None:
         if callback is not None and self._callbacks is not None:
             self._callbacks.call(callback, self.owner.client, self._identity())
@@ -376,9 +372,7 @@ class Life:
     def _move(self, step: Step, **facts: Any) -> None:
         self.phase = after(self.phase, step)
         getattr(log, self._level(step))(step.value, **self._identity(), **facts)
-        moved, self._moved = self._moved, None
-        if moved is not None:
-            moved.set()
+        self._moved.tell()
         for watcher in self.watchers:
             watcher(step)
 

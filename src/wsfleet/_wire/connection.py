@@ -15,6 +15,7 @@ import anyio
 
 from .decoder import Decoder
 from .frames import CloseCode, Opcode, ProtocolViolation, close_payload, encode
+from .signals import Changes, Latch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,9 +126,9 @@ class Connection:
             inflater=None if deflate is None else deflate.inflater,
         )
         self._owed_pong: bytes | None = None
-        self._ended = anyio.Event()
-        self._gone = anyio.Event()
-        self._room: anyio.Event | None = None
+        self._ended = Latch()
+        self._gone = Latch()
+        self._room = Changes()
 
     # sending
 
@@ -176,9 +177,7 @@ class Connection:
         nothing.
         """
         while self._link.full and self.open:
-            if self._room is None:
-                self._room = anyio.Event()
-            await self._room.wait()
+            await self._room.next()
 
     # receiving
 
@@ -226,12 +225,7 @@ class Connection:
         owed, self._owed_pong = self._owed_pong, None
         if owed is not None and self.open:
             self._link.write(encode(Opcode.PONG, owed))
-        self._wake_senders()
-
-    def _wake_senders(self) -> None:
-        room, self._room = self._room, None
-        if room is not None:
-            room.set()
+        self._room.tell()
 
     # ending
 
@@ -257,7 +251,7 @@ class Connection:
             self.resume_reading()  # the peer's goodbye is to be heard
         self.ending = ending
         self._ended.set()
-        self._wake_senders()
+        self._room.tell()
 
     def _link_ended(self, error: Exception | None) -> None:
         what = (

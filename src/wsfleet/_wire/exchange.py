@@ -18,6 +18,7 @@ _READ_SIZE: Final = 64 * 1024
 _LONGEST_HEAD: Final = 64 * 1024
 """Bytes of an answer's head above which it is refused."""
 
+_SWITCHING: Final = 101
 _KEY_HEADER: Final = "sec-websocket-key"
 
 KEY: Final = "wsfleet.key"
@@ -40,7 +41,7 @@ async def exchange(
     raw = headers.raw if "host" in headers else [(b"host", url.netloc), *headers.raw]
     try:
         request = h11.Request(method=method, target=url.raw_path, headers=raw)
-        await stream.write(http.send(request) + http.send(h11.EndOfMessage()))  # type: ignore[operator]
+        await stream.write(http.send(request) + http.send(h11.EndOfMessage()))
         answer = await _read_head(http, stream)
     except h11.ProtocolError as exc:
         raise httpcore.ProtocolError(str(exc)) from exc
@@ -61,20 +62,16 @@ async def _read_head(
 ) -> h11.Response | h11.InformationalResponse:
     while True:
         event = http.next_event()
-        if event is h11.NEED_DATA:
-            data = await stream.read(_READ_SIZE)
-            if not data:
-                raise ConnectionResetError("the server closed the connection without an answer")
-            http.receive_data(data)
-        elif isinstance(event, h11.Response) or _switches(event):
+        if isinstance(event, h11.Response):
             return event
-
-
-def _switches(event: object) -> bool:
-    return (
-        isinstance(event, h11.InformationalResponse)
-        and event.status_code == httpx.codes.SWITCHING_PROTOCOLS
-    )
+        if isinstance(event, h11.InformationalResponse):
+            if event.status_code == _SWITCHING:
+                return event
+            continue
+        data = await stream.read(_READ_SIZE)
+        if not data:
+            raise ConnectionResetError("the server closed the connection without an answer")
+        http.receive_data(data)
 
 
 class Continued(httpcore.AsyncNetworkStream):
