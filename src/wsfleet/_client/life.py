@@ -283,6 +283,7 @@ class Life:
 
     def _use(self, connection: Connection, took: float) -> None:
         self.connection = connection
+        self._waiting = None
         self.generation += 1
         self._opened_at = self.clock()
         self._pulse = Pulse(

@@ -12,6 +12,7 @@ import httpcore
 import httpx
 
 if TYPE_CHECKING:
+    import socket
     import ssl
 
 _READ_SIZE: Final = 64 * 1024
@@ -84,14 +85,21 @@ class Continued(httpcore.AsyncNetworkStream):
     """
 
     def __init__(self, leading: bytes, stream: httpcore.AsyncNetworkStream) -> None:
-        self._leading = leading
+        self.leading: bytes = leading
         self._stream = stream
+
+    def plain_socket(self) -> socket.socket | None:
+        """Return the socket below, where bytes go through it as they are."""
+        if self.get_extra_info("ssl_object") is not None:
+            return None
+        found: socket.socket | None = self.get_extra_info("socket")
+        return found
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the leading bytes first."""
-        if not self._leading:
+        if not self.leading:
             return await self._stream.read(max_bytes, timeout)
-        data, self._leading = self._leading[:max_bytes], self._leading[max_bytes:]
+        data, self.leading = self.leading[:max_bytes], self.leading[max_bytes:]
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:

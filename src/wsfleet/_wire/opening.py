@@ -20,9 +20,10 @@ import httpx_ws
 from wsfleet.errors import HandshakeRejectedError
 
 from .connection import Connection, Sink
-from .exchange import KEY
+from .exchange import KEY, Continued
 from .handshake import Agreed, HandshakeError, check_answer
 from .link import LINK, Link
+from .poll import PollLink
 from .proxying import REAL_URL, ProxyTransport
 from .pull import PullLink
 from .push import PushLink
@@ -182,6 +183,9 @@ async def _take_link(session: _Upgraded, resources: AsyncExitStack) -> Link:
         link.detach()  # from here on, reading gives what came with the answer, and no more
         link.unread(await session.stream.read(_ALL))
         return link
+    plain = session.stream.plain_socket() if isinstance(session.stream, Continued) else None
+    if isinstance(session.stream, Continued) and plain is not None:
+        return PollLink(plain, session.stream, resources.pop_all())
     return PullLink(session.stream, resources.pop_all())
 
 
