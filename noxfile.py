@@ -182,3 +182,12 @@ def autobahn(session: nox.Session) -> None:
     suite = install_suite(session, python)
     places = (f"--python27={suite}", f"--folder={session.create_tmp()}")
     session.run("python", "-m", "tests.autobahn", *places, *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed the codec with made-up bytes (`-- --seconds 600`; `-- --seed 7` repeats a run)."""
+    install(session, "tests")
+    session.run(
+        "python", "-m", "tests.fuzz", f"--folder={session.create_tmp()}", *session.posargs
+    )
