@@ -58,7 +58,7 @@ def run_on(loop: str, options: argparse.Namespace) -> bool:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
         report = anyio.run(run_cases, options, folder, **LOOPS[loop])
     print(*report.lines(), sep="\n", flush=True)
-    return not report.bad
+    return report.passed
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

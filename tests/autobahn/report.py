@@ -52,6 +52,11 @@ class Report:
             f"client: {error}, bytes: {file}"
         )
 
+    @property
+    def passed(self) -> bool:
+        """Whether there were cases, and all are good."""
+        return bool(self._results) and not self.bad
+
     def lines(self) -> Iterator[str]:
         """Write the totals: each section's, then those of all."""
         head = "".join(f"  {name}" for name in _COLUMNS)

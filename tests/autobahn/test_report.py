@@ -34,6 +34,7 @@ def test_a_bad_case_is_named_and_kept(tmp_path: Path, behavior: str, end: str) -
     told = report.add(result, "LostError: gone")
 
     assert report.bad == ["6.4.1"]
+    assert not report.passed
     assert "LostError: gone" in (told or "")
     assert "ff" in (tmp_path / "6.4.1.json").read_text()
 
@@ -44,5 +45,10 @@ def test_a_good_case_is_only_counted(tmp_path: Path, word: str) -> None:
     report = Report(tmp_path)
 
     assert report.add(Result("5.1", word, word), None) is None
-    assert not report.bad
+    assert report.passed
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_no_cases_does_not_pass(tmp_path: Path) -> None:
+    """Who mistypes the name of a case is not told that all is well."""
+    assert not Report(tmp_path).passed
