@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.common import Job
+from benchmarks.page import write_page
+from benchmarks.picture import draw
 from benchmarks.report import save, show
 from benchmarks.workloads import OPENING, WORKLOADS
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
 RESULTS: Final = Path(__file__).parent / "results"
+DOCS: Final = Path(__file__).parent.parent / "docs"
 
 
 @contextlib.contextmanager
@@ -87,12 +90,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="regular expression of what to measure")
     parser.add_argument("--to", type=Path, default=RESULTS / "last.json")
+    parser.add_argument("--docs", action="store_true", help="also write the docs' page of it")
     options = parser.parse_args()
     chosen = [w for w in WORKLOADS if re.search(options.only, w.key)]
     rounds, scale = (2, 0.05) if options.quick else (options.rounds, 1.0)
     results = run(chosen, rounds, scale)
     show(Console(width=110), results)
-    save(options.to, results, rounds)
+    content = save(options.to, results, rounds)
+    if options.docs:
+        write_page(DOCS / "explanation/results.md", content)
+        draw(DOCS / "assets/benchmarks.svg", results)
 
 
 if __name__ == "__main__":

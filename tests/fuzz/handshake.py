@@ -89,6 +89,7 @@ class HandshakeCase(msgspec.Struct, frozen=True, tag="handshake"):
         try:
             agreed = check_answer(
                 status=self.status,
+                http_version=b"HTTP/1.1",
                 headers=httpx.Headers(raw),
                 key=KEY,
                 subprotocols=self.subprotocols,

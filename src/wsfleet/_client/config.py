@@ -61,6 +61,7 @@ class ClientOptions(TypedDict, total=False):
 
     headers: HeadersLike
     timeout: float
+    max_redirects: int
     retry_count: int | None
     retry_delay: float
     max_backoff: float
@@ -94,6 +95,8 @@ class Config:
         url: `ws://` or `wss://`. Userinfo becomes Basic authentication.
         headers: sent with every upgrade.
         timeout: for one whole attempt to connect: DNS, TCP, TLS and upgrade.
+        max_redirects: followed in one attempt; never from `wss://` to `ws://`, and another
+            origin is shown neither `headers` nor userinfo.
         retry_count: retries in a row before the client fails; None retries for ever.
         retry_delay: the longest wait before the first retry; it doubles with each.
         max_backoff: the longest wait before any retry.
@@ -127,6 +130,7 @@ class Config:
     url: str = field(repr=False)
     headers: HeadersLike = field(default=(), repr=False)
     timeout: float = 5.0
+    max_redirects: int = 0
     retry_count: int | None = 3
     retry_delay: float = 1.0
     max_backoff: float = 30.0
@@ -187,6 +191,11 @@ class Config:
             raise ConfigError(
                 "http_client", "brings its own proxy and TLS settings: give them there"
             )
+        if self.http_client is not None and self.max_redirects:
+            raise ConfigError(
+                "max_redirects",
+                "must be 0 with http_client: its credentials are not ours to show",
+            )
         if self.proxy is not None:
             _check_proxy(self.proxy)
 
@@ -224,6 +233,7 @@ class Config:
             url=self.url,
             headers=tuple(self.headers),  # type: ignore[arg-type]
             timeout=self.timeout,
+            max_redirects=self.max_redirects,
             subprotocols=tuple(self.subprotocols),
             compression=compression,
             max_message_size=self.max_message_size,
@@ -236,7 +246,13 @@ class Config:
 
 _POSITIVE: Final = ("timeout", "heartbeat_interval", "request_timeout", "close_timeout")
 _NOT_NEGATIVE: Final = ("retry_delay", "max_backoff", "stable_after")
-_COUNTS: Final = ("retry_count", "latency_buffer_size", "inbox_size", "max_message_size")
+_COUNTS: Final = (
+    "retry_count",
+    "max_redirects",
+    "latency_buffer_size",
+    "inbox_size",
+    "max_message_size",
+)
 _UNLIMITED: Final = frozenset({"retry_count", "max_message_size"})
 
 
@@ -253,9 +269,7 @@ def _check_url(url: object) -> None:
             "url", "is not a valid URL (are user and password percent-encoded?)"
         ) from None
     if parts.scheme not in {"ws", "wss"}:
-        raise ConfigError(
-            "url", f"must start with ws:// or wss://, not {parts.scheme or 'nothing'}://"
-        )
+        raise ConfigError("url", "must start with ws:// or wss://")
     if not parts.hostname:
         raise ConfigError("url", "names no host")
     if port == 0:
@@ -307,7 +321,7 @@ def _check_number(option: str, value: object, *, above_zero: bool) -> None:
 def _check_count(option: str, value: object) -> None:
     if value is None and option in _UNLIMITED:
         return
-    least = 0 if option == "retry_count" else 1
+    least = 0 if option in {"retry_count", "max_redirects"} else 1
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(option, f"must be a whole number from {least}, not {value!r}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -28,6 +28,7 @@ from .proxying import REAL_URL, ProxyTransport
 from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
+from .redirects import target_of
 from .refusals import FOREIGN_ERRORS, connect_error, rejection
 from .upgrade import default_ssl_context, parse_url, upgrade_client
 
@@ -52,7 +53,8 @@ class Endpoint:
     Attributes:
         url: `ws://` or `wss://`; may carry secrets, so it is never shown.
         headers: sent with the upgrade; may carry secrets.
-        timeout: seconds for the whole attempt: DNS, TCP, TLS and upgrade.
+        timeout: seconds for the whole attempt: DNS, TCP, TLS and upgrade, redirects included.
+        max_redirects: how many are followed in one attempt.
         subprotocols: offered, the preferred one first.
         compression: what permessage-deflate to offer, or None.
         max_message_size: bytes of the largest inbound message, or None.
@@ -65,6 +67,7 @@ class Endpoint:
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     timeout: float
+    max_redirects: int
     subprotocols: tuple[str, ...]
     compression: Deflate | None
     max_message_size: int | None
@@ -86,7 +89,7 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
     shown = redact_url(endpoint.url)
     try:
         with anyio.fail_after(endpoint.timeout):
-            return await _upgrade(endpoint, sink)
+            return await _follow(endpoint, sink)
     except httpx_ws.WebSocketUpgradeError as exc:
         raise rejection(exc.response, shown) from None
     except httpx_ws.WebSocketDisconnect:
@@ -95,6 +98,21 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
         raise HandshakeRejectedError(shown, str(exc), httpx.codes.SWITCHING_PROTOCOLS) from exc
     except FOREIGN_ERRORS as exc:
         raise connect_error(exc, shown, endpoint.timeout) from exc
+
+
+async def _follow(endpoint: Endpoint, sink: Sink) -> Connection:
+    """Upgrade where the server sends us, so often as it may."""
+    for _ in range(endpoint.max_redirects):
+        try:
+            return await _upgrade(endpoint, sink)
+        except httpx_ws.WebSocketUpgradeError as exc:
+            answer = exc.response
+            target = target_of(answer.status_code, answer.headers, endpoint.url)
+            if target is None:
+                raise
+        headers = endpoint.headers if target.same_origin else ()
+        endpoint = replace(endpoint, url=target.url, headers=headers)
+    return await _upgrade(endpoint, sink)
 
 
 async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
@@ -169,6 +187,7 @@ def _basic_auth(url: httpx.URL) -> str:
 def _agree(endpoint: Endpoint, answer: httpx.Response) -> Agreed:
     return check_answer(
         status=answer.status_code,
+        http_version=answer.extensions.get("http_version", b"HTTP/1.1"),
         headers=answer.headers,
         key=answer.extensions.get(KEY) or answer.request.headers["sec-websocket-key"],
         subprotocols=endpoint.subprotocols,

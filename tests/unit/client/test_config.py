@@ -103,6 +103,13 @@ def test_two_ways_to_connect_are_refused() -> None:
         Config(url=URL, http_client=client, ssl_context=ssl.create_default_context())
 
 
+async def test_redirects_are_not_followed_through_a_client_of_ones_own() -> None:
+    """What a client of one's own sends to one origin is not ours to show to another."""
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(ConfigError, match="max_redirects"):
+            Config(url=URL, http_client=client, max_redirects=1)
+
+
 def test_a_socks_proxy_needs_its_package() -> None:
     """A SOCKS proxy without its package is told with what to install."""
     with pytest.raises(ConfigError, match="httpx\\[socks\\]"):
