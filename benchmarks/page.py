@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report import as_text, median_of, ratio
-from benchmarks.workloads import OPENING, POOL, WORKLOADS
+from benchmarks.report import LAST_COLUMN, as_text, median_of, ratio
+from benchmarks.workloads import POOL, WORKLOADS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,10 +40,8 @@ def write_page(path: Path, content: dict[str, Any]) -> None:
 
 
 def _table(group: str, chosen: list[Workload], results: dict[str, Any]) -> str:
-    last = ("kB each",) if group == OPENING else ("messages, wsfleet / it",)
-    if group == POOL:
-        last = ()
-    ratios = () if group == POOL else ("CPU, wsfleet / it", *last)
+    last = LAST_COLUMN.get(group, ("messages, wsfleet / it", ""))[0]
+    ratios = () if group == POOL else ("CPU, wsfleet / it", last)
     head = ("", "library", "per second", "CPU us each", *ratios)
     rule = ("---", "---", *("---:" for _ in head[2:]))
     rows = [head, rule]
@@ -64,8 +62,8 @@ def _rows(workload: Workload, peers: dict[str, Any], ratios: int) -> list[tuple[
         ]
         if ratios:
             row.append("" if first else as_text(ratio(ours, rounds, "cpu_us")))
-            kilobytes = f"{median_of(rounds, 'kilobytes'):.1f}"
-            messages = "" if first else as_text(ratio(ours, rounds))
-            row.append(kilobytes if workload.group == OPENING else messages)
+            row.append("" if first else as_text(ratio(ours, rounds)))
+            if workload.group in LAST_COLUMN:
+                row[-1] = f"{median_of(rounds, LAST_COLUMN[workload.group][1]):.2f}"
         rows.append(tuple(row))
     return rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rich.table import Table
 
-from benchmarks.workloads import OPENING, POOL, WORKLOADS
+from benchmarks.workloads import LARGE, OPENING, POOL, WORKLOADS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 Results: TypeAlias = dict[str, dict[str, list[dict[str, float]]]]
 """Of each workload and library, one row for each round."""
+
+LAST_COLUMN: Final = {
+    OPENING: ("kB each", "kilobytes"),
+    LARGE: ("CPU ns per byte", "ns_per_byte"),
+}
+"""What is told of a group instead of the ratio of messages."""
 
 VERSIONED: Final = (
     "wsfleet",
@@ -65,8 +71,8 @@ def show(console: Console, results: Results) -> None:
 
 
 def _new_table(group: str) -> Table:
-    last = "kB each" if group == OPENING else "wsfleet / peer"
     table = Table(title=group, title_justify="left")
+    last = LAST_COLUMN.get(group, ("wsfleet / peer", ""))[0]
     for column in ("", "library", "per second", "CPU us each", "CPU wsfleet / peer", last):
         table.add_column(column, justify="left" if column in {"", "library"} else "right")
     return table
@@ -78,8 +84,8 @@ def _add_rows(
     ours = peers["wsfleet"]
     for peer, rounds in peers.items():
         last = "" if peer == "wsfleet" else as_text(ratio(ours, rounds))
-        if group == OPENING:
-            last = f"{median_of(rounds, 'kilobytes'):.1f}"
+        if group in LAST_COLUMN:
+            last = f"{median_of(rounds, LAST_COLUMN[group][1]):.2f}"
         table.add_row(
             title if peer == "wsfleet" else "",
             peer,

@@ -21,7 +21,7 @@ from benchmarks.common import Job
 from benchmarks.page import write_page
 from benchmarks.picture import draw
 from benchmarks.report import save, show
-from benchmarks.workloads import OPENING, WORKLOADS
+from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def measure(
         loop=workload.loop,
         url=f"{scheme}://127.0.0.1:{port}/",
         ca=where["ca"] if workload.tls else "",
-        count=workload.count_for(peer, 1.0 if workload.group == OPENING else scale),
+        count=workload.count_for(peer, scale),
         size=workload.size,
     )
     command = [sys.executable, "-m", "benchmarks.measure", json.dumps(asdict(job))]
@@ -66,6 +66,7 @@ def measure(
         "per_second": job.count / taken["wall"],
         "cpu_us": taken["cpu"] / job.count * 1e6,
         "kilobytes": taken["memory"] / job.count / 1000,
+        "ns_per_byte": taken["cpu"] / job.count / max(job.size, 1) * 1e9,
     }
 
 

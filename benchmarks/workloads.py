@@ -47,6 +47,8 @@ class Workload:
 
     def count_for(self, peer: str, scale: float) -> int:
         """Return how many messages a peer gets."""
+        if self.group in {LARGE, OPENING}:
+            return self.count  # the number is what is measured
         return max(10, int(self.count * scale / SLOW.get(peer, 1)))
 
 
@@ -54,6 +56,11 @@ INBOUND: Final = "inbound messages"
 TRIPS: Final = "round trips"
 POOL: Final = "send_balanced"
 OPENING: Final = "opening and holding"
+LARGE: Final = "large messages"
+
+LARGE_PEERS: Final = ("wsfleet", "websockets", "aiohttp", "limit")
+LARGE_SIZES: Final = {"64 KiB": 4096, "1 MiB": 256, "16 MiB": 16, "64 MiB": 4}
+"""How many of them; each row moves 256 MiB."""
 
 
 def _inbound() -> list[Workload]:
@@ -98,4 +105,11 @@ def _opening() -> list[Workload]:
     ]
 
 
-WORKLOADS: Final = (*_inbound(), *_round_trips(), *_pool(), *_opening())
+def _large() -> list[Workload]:
+    return [
+        Workload(LARGE, title, "flood", "asyncio", count, 2**28 // count, LARGE_PEERS)
+        for title, count in LARGE_SIZES.items()
+    ]
+
+
+WORKLOADS: Final = (*_inbound(), *_round_trips(), *_large(), *_pool(), *_opening())
