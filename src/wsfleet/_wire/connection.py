@@ -246,10 +246,10 @@ class Connection:
     def _end(self, ending: Ending, goodbye: bytes | None = None) -> None:
         if self.ending is not None:
             return
+        self.ending = ending
         if goodbye is not None and not self._link.closing:
             self._say_goodbye(goodbye)
             self.resume_reading()  # the peer's goodbye is to be heard
-        self.ending = ending
         self._ended.set()
         self._room.tell()
 
