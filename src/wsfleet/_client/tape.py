@@ -13,9 +13,8 @@ from collections import deque
 from time import time_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import anyio
-
 from wsfleet._wire.frames import Opcode
+from wsfleet._wire.signals import Changes
 from wsfleet.recording.lines import binary_line, close_line, text_line
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Tape:
     """
 
     __slots__ = (
-        "_arrived",
+        "_changes",
         "_ended",
         "_entries",
         "_max_bytes",
@@ -81,7 +80,7 @@ class Tape:
         self._entries: deque[tuple[int, str, Opcode, bytes]] = deque()
         self._put = self._put_bytes = 0
         self._written = self._written_bytes = 0
-        self._arrived: anyio.Event | None = None
+        self._changes = Changes()
         self._ended = False
 
     # the event loop's side
@@ -111,25 +110,18 @@ class Tape:
         self._put += 1
         self._put_bytes += size
         self._entries.append((time_ns(), direction, opcode, payload))
-        self._tell()
+        self._changes.tell()
 
     async def filled(self) -> bool:
         """Return once there is something to write; False when nothing more will come."""
         while not (self._entries or self._ended):
-            if self._arrived is None:
-                self._arrived = anyio.Event()
-            await self._arrived.wait()
+            await self._changes.next()
         return not self._ended
 
     def end(self) -> None:
         """Take no more in; what is held may still be written."""
         self._ended = True
-        self._tell()
-
-    def _tell(self) -> None:
-        arrived, self._arrived = self._arrived, None
-        if arrived is not None:
-            arrived.set()
+        self._changes.tell()
 
     # the thread's side
 
