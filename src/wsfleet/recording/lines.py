@@ -9,6 +9,7 @@ Rule 3: a line is written whole; one that is cut short is never a line of anothe
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -68,8 +69,13 @@ _decode: Final = msgspec.json.Decoder(Header | Dropped | _Text | _Binary | _Clos
 
 def _stamp(time: int) -> str:
     """Return nanoseconds since 1970 as ISO 8601 with microseconds."""
-    moment = _EPOCH + timedelta(microseconds=time // 1000)
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+    second, rest = divmod(time // 1000, 1_000_000)
+    return f"{_second(second)}.{rest:06}Z"
+
+
+@lru_cache(maxsize=2)  # formatting a date takes longer than encoding a message
+def _second(second: int) -> str:
+    return f"{_EPOCH + timedelta(seconds=second):%Y-%m-%dT%H:%M:%S}"
 
 
 def _line(**members: object) -> bytes:

@@ -85,7 +85,7 @@ def test_a_message_larger_than_the_bound_is_taken_alone() -> None:
     tape = Tape(max_bytes=3)
     put(tape, "large", "large", "a")
 
-    assert (tape.held, tape.dropped) == (1, 2)
+    assert (tape.held, tape.held_bytes, tape.dropped) == (1, 5, 2)
 
 
 def test_a_tape_that_ended_takes_nothing() -> None:
@@ -162,6 +162,7 @@ def test_a_full_disk_ends_the_recording(room: int, tmp_path: Path) -> None:
     writer.write()
     writer.finish()
 
+    assert not list(tape.pieces())
     assert isinstance(failure, OSError)
     assert writer.failure is failure
     assert (file.closed, len(file.data)) == (1, room)
