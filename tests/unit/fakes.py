@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anyio
 import msgspec
 
-from wsfleet._wire.connection import Connection
 from wsfleet._wire.frames import Opcode, close_payload, mask, parse_close
 from wsfleet._wire.handshake import Agreed
 from wsfleet.errors import ConnectRefusedError
@@ -19,7 +18,7 @@ from wsfleet.errors import ConnectRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wsfleet._wire.connection import Sink
+    from wsfleet._wire.connection import Connection, Sink
     from wsfleet._wire.opening import Endpoint
 
 
@@ -236,7 +235,7 @@ class FakeNetwork:
         link = FakeLink(server)
         server.open.append(link)
         server.links.append(link)
-        return Connection(
+        return endpoint.connection(
             link,
             Agreed(None, None),
             sink,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -72,7 +73,7 @@ class ClientOptions(TypedDict, total=False):
     heartbeat: Heartbeat | None
     request_timeout: float
     latency_buffer_size: int
-    record_to: str | None
+    record_to: str | os.PathLike[str] | None
     debug: bool
     subprotocols: Sequence[str]
     compression: Deflate | bool | None
@@ -109,7 +110,8 @@ class Config:
         request_timeout: for the response to a request, waiting for room in the write buffer
             included.
         latency_buffer_size: round trips that the latency statistics look back on.
-        record_to: reserved for recording, which comes with a later version; must be None.
+        record_to: a file to which all that comes and goes is appended, for
+            `wsfleet.recording`; None records nothing.
         debug: reserved for logging each message; must be False.
         subprotocols: offered to the server, the preferred one first.
         compression: what permessage-deflate to offer (RFC 7692); True its defaults, False or
@@ -141,7 +143,7 @@ class Config:
     heartbeat: Heartbeat | None = _PING_PONG
     request_timeout: float = 30.0
     latency_buffer_size: int = 100
-    record_to: str | None = None
+    record_to: str | os.PathLike[str] | None = None
     debug: bool = False
     subprotocols: Sequence[str] = ()
     compression: Deflate | bool | None = True
@@ -164,6 +166,7 @@ class Config:
             _check_number(option, getattr(self, option), above_zero=False)
         for option in _COUNTS:
             _check_count(option, getattr(self, option))
+        _check_path("record_to", self.record_to)
         self._check_choices()
         self._check_reserved()
         self._check_ways()
@@ -180,11 +183,8 @@ class Config:
 
     def _check_reserved(self) -> None:
         # An option that is taken and does nothing would be a promise broken in silence.
-        for option in ("record_to", "debug"):
-            if getattr(self, option):
-                raise ConfigError(
-                    option, "is reserved for a later version, and does nothing yet"
-                )
+        if self.debug:
+            raise ConfigError("debug", "is reserved for a later version, and does nothing yet")
 
     def _check_ways(self) -> None:
         if self.http_client is not None and (self.proxy or self.ssl_context):
@@ -324,6 +324,17 @@ def _check_count(option: str, value: object) -> None:
     least = 0 if option in {"retry_count", "max_redirects"} else 1
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(option, f"must be a whole number from {least}, not {value!r}")
+
+
+def _check_path(option: str, value: object) -> None:
+    if value is None:
+        return
+    try:
+        path = os.fsencode(value)  # type: ignore[arg-type]
+    except (TypeError, UnicodeError):
+        path = b""
+    if not path or b"\0" in path or isinstance(value, bytes):
+        raise ConfigError(option, f"must be the path of a file, not {value!r}")
 
 
 def _check_proxy(proxy: str) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .clock import Waiter
     from .config import Config
     from .loss import Loss
+    from .recorder import Recorder
 
     Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
     Watcher: TypeAlias = Callable[[Step], None]
@@ -60,6 +61,7 @@ class Owner(NamedTuple):
         worker: a task that lives beside it and takes events, or None.
         on_connect: told of each connection gained.
         on_disconnect: told of each connection lost.
+        recorder: writes down what passes, or None.
     """
 
     client: object
@@ -69,6 +71,7 @@ class Owner(NamedTuple):
     worker: Callable[[], Coroutine[Any, Any, None]] | None
     on_connect: Callback | None
     on_disconnect: Callback | None
+    recorder: Recorder | None = None
 
 
 class Life:
@@ -204,9 +207,13 @@ class Life:
                 self._callbacks = Callbacks(tasks)
                 if self.owner.worker is not None:
                     tasks.start_soon(self.owner.worker)
+                if self.owner.recorder is not None:
+                    tasks.start_soon(self.owner.recorder.run)
                 await self._live()
                 await self._wind_up(tasks.cancel_scope)
         finally:
+            if self.owner.recorder is not None:
+                await self.owner.recorder.finish(self._config.close_timeout)
             self._end()
         if (error := self._crash or self._error) is not None:
             raise error
@@ -232,6 +239,8 @@ class Life:
             tasks.cancel()
         else:
             self.owner.over(self._error)
+            if self.owner.recorder is not None:
+                self.owner.recorder.stop()
 
     def _end(self) -> None:
         if self.alive:  # cancelled

@@ -246,12 +246,15 @@ class Connection:
     def _end(self, ending: Ending, goodbye: bytes | None = None) -> None:
         if self.ending is not None:
             return
-        if goodbye is not None and not self._link.closing:
-            self._link.write(encode(Opcode.CLOSE, goodbye))
-            self.resume_reading()  # the peer's goodbye is to be heard
         self.ending = ending
+        if goodbye is not None and not self._link.closing:
+            self._say_goodbye(goodbye)
+            self.resume_reading()  # the peer's goodbye is to be heard
         self._ended.set()
         self._room.tell()
+
+    def _say_goodbye(self, payload: bytes) -> None:
+        self._link.write(encode(Opcode.CLOSE, payload))
 
     def _link_ended(self, error: Exception | None) -> None:
         what = (

@@ -62,6 +62,7 @@ class Endpoint:
         proxy: URL of an HTTP or SOCKS proxy.
         http_client: a client of the user's own, through which to connect.
         text_factory: what a text message becomes.
+        connection: makes the connection; takes what `Connection` takes.
     """
 
     url: str = field(repr=False)
@@ -75,6 +76,7 @@ class Endpoint:
     proxy: str | None = field(repr=False)
     http_client: httpx.AsyncClient | None
     text_factory: Callable[[bytes], Any]
+    connection: Callable[..., Connection] = Connection
 
 
 async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
@@ -128,7 +130,7 @@ async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
         ):  # leaving the HTTP machinery was cancelled; it no longer minds the socket
             link.abort()
         raise
-    return Connection(
+    return endpoint.connection(
         link,
         agreed,
         sink,

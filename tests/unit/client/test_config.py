@@ -78,7 +78,7 @@ BAD: dict[str, list[Any]] = {
     "overflow": ["explode", None],
     "close_timeout": [0, -1, math.inf],
     "decode": ["xml", 5, None],
-    "record_to": ["session.jsonl"],
+    "record_to": ["", "a\0b", "\udc80\ud800", b"session.jsonl", 5, True],
     "debug": [True],
     "proxy": ["ftp://proxy", "nothing"],
 }
