@@ -22,21 +22,24 @@ nox.options.sessions = ["lint", "typing", "tests", "tests_lowest", "coverage", "
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # test what the machine has
 
 ROOT = Path(__file__).parent
+PATH = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep) if folder]
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 OLDEST = 11  # the minor of requires-python
 ASK_VERSION = (
-    "from sys import *; print(*version_info[:2], version_info[3], implementation.name)"
+    "import platform, sys; v = sys.version_info;"
+    "print('%s.%s %s %s' % (v[0], v[1], v[3], platform.python_implementation()))"
 )
 
 
-def runs(python: Path, minor: int) -> bool:
-    """Tell whether this file is a released CPython 3.minor: a shim may exist and fail."""
+def runs(python: Path, version: str) -> bool:
+    """Tell whether this file is such a released CPython: a shim may exist and fail."""
     try:
         answer = subprocess.run(
             [python, "-c", ASK_VERSION], capture_output=True, check=True, text=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return answer.stdout.split() == ["3", str(minor), "final", "cpython"]
+    return answer.stdout.split() == [version, "final", "CPython"]
 
 
 def installed_pythons() -> list[str]:
@@ -46,17 +49,15 @@ def installed_pythons() -> list[str]:
     The PATH is asked first, then where pyenv and uv keep theirs.
     What is not there is left out, so that a machine with one Python tests on one.
     """
-    on_path = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep) if folder]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", Path.home() / ".local/share/uv/python"))
-    kept = [*pyenv.glob("versions/3.*/bin"), *uv.glob("cpython-3.*/bin")]
-    files = [file for folder in (*on_path, *kept) for file in folder.glob("python3.*")]
+    kept = [*PYENV.glob("versions/3.*/bin"), *uv.glob("cpython-3.*/bin")]
+    files = [file for folder in (*PATH, *kept) for file in folder.glob("python3.*")]
     minors = {int(m[1]) for file in files if (m := re.fullmatch(r"python3\.(\d+)", file.name))}
     found = []
     for minor in sorted(m for m in minors | {sys.version_info.minor} if m >= OLDEST):
         name = f"python3.{minor}"
-        home = next((home for home in (*on_path, *kept) if runs(home / name, minor)), None)
-        if home not in {None, *on_path}:
+        home = next((home for home in (*PATH, *kept) if runs(home / name, f"3.{minor}")), None)
+        if home not in {None, *PATH}:
             os.environ["PATH"] = f"{home}{os.pathsep}{os.environ['PATH']}"
         if home or minor == sys.version_info.minor:
             found.append(f"3.{minor}")
@@ -147,3 +148,46 @@ def bench(session: nox.Session) -> None:
     """Measure beside the peers, interleaved (`-- --quick` to see that it works)."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks.run", *session.posargs)
+
+
+def python27() -> Path | None:
+    """Find a Python 2.7 where the others are."""
+    folders = [*PATH, *PYENV.glob("versions/2.7*/bin")]
+    files = [folder / "python2.7" for folder in folders]
+    return next((file for file in files if runs(file, "2.7")), None)
+
+
+def install_suite(session: nox.Session, python: Path) -> Path:
+    """Install the Autobahn test suite, once; return the Python 2.7 that has it."""
+    wanted = ROOT / "tests/autobahn/requirements.txt"
+    home = session.cache_dir / "autobahn"
+    suite = home / "bin/python"
+    installed = home / "installed.txt"
+    if not installed.exists() or installed.read_text() != wanted.read_text():
+        session.install("virtualenv<20.22")  # the last that knows 2.7
+        session.run("virtualenv", "--quiet", "--clear", f"--python={python}", str(home))
+        pip = (str(suite), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+        session.run(*pip, "--requirement", str(wanted), external=True)
+        shutil.copy(wanted, installed)
+    return suite
+
+
+@nox.session
+def autobahn(session: nox.Session) -> None:
+    """Run the Autobahn test suite against the client (`-- --quick trio`: a part of it)."""
+    python = python27()
+    if python is None:
+        session.skip("the Autobahn test suite needs a Python 2.7, and there is none")
+    install(session, "tests")
+    suite = install_suite(session, python)
+    places = (f"--python27={suite}", f"--folder={session.create_tmp()}")
+    session.run("python", "-m", "tests.autobahn", *places, *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed the codec with made-up bytes (`-- --seconds 600`; `-- --seed 7` repeats a run)."""
+    install(session, "tests")
+    session.run(
+        "python", "-m", "tests.fuzz", f"--folder={session.create_tmp()}", *session.posargs
+    )

@@ -1,45 +1,125 @@
 """
-Echoes, floods on command, and answers requests: `python -m benchmarks.server`, which prints its
-port.
+The other side of every measurement, in a process of its own: `python -m benchmarks.server`.
+
+Echoes; answers JSON-RPC requests; and sends many messages on command: the text
+`FLOOD count size` asks for texts of one letter, `TICKER count` for JSON.
+Prints one line of JSON: the port, the TLS port, and the file with the TLS authority.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+import json
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from picows import WSListener, WSMsgType, ws_create_server
+import picows
+import trustme
+import uvloop
 
-ANSWER = b'{"id":'
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK: Final = 256 * 1024
+"""Bytes handed to a socket at once: enough that the server is never what is measured."""
+
+TICKER: Final = (
+    b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"ticker.BTC-PERPETUAL.100ms",'
+    b'"data":{"timestamp":1700000000000,"state":"open","best_bid_price":68123.5,'
+    b'"best_ask_price":68124.0,"best_bid_amount":12030.0,"best_ask_amount":5510.0,'
+    b'"last_price":68123.5,"mark_price":68120.13,"open_interest":912345670}}}'
+)
 
 
-class Listener(WSListener):
+class Listener(picows.WSListener):
+    """One connection."""
+
+    def __init__(self) -> None:
+        self.room = asyncio.Event()
+        self.room.set()
+        self.flood: asyncio.Task[None] | None = None
+
+    def pause_writing(self) -> None:
+        self.room.clear()
+
+    def resume_writing(self) -> None:
+        self.room.set()
+
+    def on_ws_disconnected(self, _: Any) -> None:
+        if self.flood is not None:
+            self.flood.cancel()
+
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
+        kind = frame.msg_type
+        payload = frame.get_payload_as_bytes()
+        if kind == picows.WSMsgType.PING:
+            transport.send_pong(payload)
+        elif kind == picows.WSMsgType.CLOSE:
+            transport.send_close(picows.WSCloseCode.OK)
             transport.disconnect()
-        elif frame.msg_type == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-        elif frame.msg_type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-            self.answer(transport, frame.msg_type, frame.get_payload_as_bytes())
-
-    def answer(self, transport: Any, kind: Any, payload: bytes) -> None:
-        if payload.startswith(b"FLOOD "):
-            _, count, size = payload.split()
-            for _ in range(int(count)):
-                transport.send(WSMsgType.TEXT, b"x" * int(size))
+        elif payload.startswith((b"FLOOD ", b"TICKER ")):
+            self.flood = asyncio.create_task(self.send_many(transport, payload))
         elif (at := payload.find(b'"id":')) >= 0:
-            end = payload.index(b",", at)
-            transport.send(kind, ANSWER + payload[at + 5 : end] + b',"result":1}')
+            end = min(i for i in (payload.find(c, at) for c in (b",", b"}")) if i > 0)
+            transport.send(kind, b'{"jsonrpc":"2.0",' + payload[at:end] + b',"result":1}')
         else:
             transport.send(kind, payload)
 
+    async def send_many(self, transport: Any, command: bytes) -> None:
+        name, count, *size = command.split()
+        message = TICKER if name == b"TICKER" else b"x" * int(size[0])
+        frame = server_frame(message)
+        at_once = max(1, BLOCK // len(frame))
+        block = frame * at_once
+        left = int(count)
+        while left:
+            transport.underlying_transport.write(block[: left * len(frame)])
+            left -= min(left, at_once)
+            await self.room.wait()
+
+
+def server_frame(payload: bytes) -> bytes:
+    """Return a text frame without a mask."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2) + payload
+    return b"\x81\x7f" + size.to_bytes(8) + payload
+
+
+@contextlib.contextmanager
+def authority() -> Iterator[tuple[ssl.SSLContext, Path]]:
+    """Give a server's TLS context, and the file with what clients are to trust."""
+    root = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    root.issue_cert("127.0.0.1").configure_cert(context)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "authority.pem"
+        root.cert_pem.write_to_path(str(file))
+        yield context, file
+
 
 async def main() -> None:
-    server = await ws_create_server(lambda _: Listener(), "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    with authority() as (context, file):
+        ports = []
+        for tls in (None, context):
+            server = await picows.ws_create_server(
+                lambda _: Listener(),
+                "127.0.0.1",
+                0,
+                ssl=tls,
+                backlog=4096,
+                websocket_handshake_timeout=60,
+            )
+            ports.append(server.sockets[0].getsockname()[1])
+        print(json.dumps({"port": ports[0], "tls_port": ports[1], "ca": str(file)}), flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(main())

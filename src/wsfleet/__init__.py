@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import errors
+from . import errors, recording
 from ._client.client import Client
 from ._client.config import ClientOptions, Config
 from ._client.connecting import connect
@@ -47,4 +47,5 @@ __all__ = [
     "UnmatchedResponse",
     "connect",
     "errors",
+    "recording",
 ]

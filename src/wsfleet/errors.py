@@ -19,6 +19,7 @@ Everything that wsfleet raises.
     |   +-- RateLimitedError
     +-- JsonRpcError
     +-- InboxOverflowError
+    +-- RecordingError
     +-- RestartLimitError
 
 Rule 1: every error says what happened and what to do; one of a send says whether it was sent.
@@ -49,6 +50,7 @@ __all__ = [
     "NoConnectionsError",
     "NotConnectedError",
     "RateLimitedError",
+    "RecordingError",
     "RequestTimeoutError",
     "RestartLimitError",
     "SendError",
@@ -370,6 +372,26 @@ class InboxOverflowError(WsfleetError):
             f"the inbox of {self.client} was full ({self.size} events): "
             "take events faster, or choose another inbox_size or overflow policy"
         )
+
+
+class RecordingError(WsfleetError):
+    """
+    A line of a recording cannot be read, and no crash explains it.
+
+    Attributes:
+        path: the file.
+        line: its number, from 1.
+        problem: what is wrong with it, in words.
+    """
+
+    def __init__(self, path: str, line: int, problem: str) -> None:
+        super().__init__(path, line, problem)
+        self.path = path
+        self.line = line
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line}: {self.problem}"
 
 
 class RestartLimitError(WsfleetError):

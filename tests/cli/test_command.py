@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from wsfleet import connect
+from wsfleet.recording.lines import header_line, text_line
 from wsfleet.testing import MockServer, json_rpc
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
+    from pathlib import Path
 
 WSFLEET = (sys.executable, "-m", "wsfleet")
 
@@ -132,6 +135,136 @@ async def test_listening_stays_until_a_signal(number: signal.Signals) -> None:
                 os.kill(process.pid, number)
                 assert await process.wait() == 0
     assert got == b'{"tick":1}\n"two\\nlines"\nAAE=\n'
+
+
+async def record(path: Path) -> None:
+    """Record what a server says, twice, and what is said to it."""
+    async with MockServer(lambda _: None) as server:
+        async with connect(server.url, record_to=path) as client:
+            for message in ('{"tick": 1}', "two\nlines", b"\x00\x01"):
+                await server.inject_message(message)
+                await anext(aiter(client))
+            await client.send_message("sent")
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ([], [b'{"tick": 1}', b'"two\\nlines"', b"AAE="]),
+        (["--direction", "out", "--realtime", "--speed", "1000"], [b"sent"]),
+        (
+            ["--direction", "both"],
+            [b'< {"tick": 1}', b'< "two\\nlines"', b"< AAE=", b"> sent"],
+        ),
+    ],
+)
+async def test_a_recording_is_printed(
+    tmp_path: Path, options: list[str], lines: list[bytes]
+) -> None:
+    """What came in is printed one a line, or what went out, or both, marked: exit 0."""
+    await record(tmp_path / "session.jsonl")
+    done = await run(["replay", str(tmp_path / "session.jsonl"), *options])
+
+    assert done.stdout.splitlines() == lines
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_recording_is_served(tmp_path: Path, number: signal.Signals) -> None:
+    """
+    Served, each client gets what came in, as it came, and a goodbye; a signal ends it: exit 0.
+    """
+    await record(tmp_path / "session.jsonl")
+    command = [*WSFLEET, "replay", str(tmp_path / "session.jsonl"), "--serve", "0"]
+    process: Any
+    async with await anyio.open_process(command) as process:
+        with anyio.fail_after(30):
+            told = b""
+            while not told.endswith(b"\n"):
+                told += await process.stderr.receive()
+            url = told.split()[-1].decode()
+            for _ in range(2):
+                async with connect(url, reconnect_on_error=False, decode="raw") as client:
+                    assert [event.data async for event in client] == [
+                        '{"tick": 1}',
+                        "two\nlines",
+                        b"\x00\x01",
+                    ]
+            os.kill(process.pid, number)
+            assert await process.wait() == 0
+    assert told == f"wsfleet: serving the recording on {url}\n".encode()
+
+
+async def test_a_server_of_a_slow_recording_ends_at_once(tmp_path: Path) -> None:
+    """A client that waits for the next message in real time holds nobody up: exit 0."""
+    path = tmp_path / "session.jsonl"
+    await anyio.Path(path).write_bytes(
+        header_line(0, "c", "ws://fake/")
+        + text_line(0, "in", b"now")
+        + text_line(3600 * 10**9, "in", b"an hour later")
+    )
+    process: Any
+    async with await anyio.open_process(
+        [*WSFLEET, "replay", str(path), "--serve", "0", "--realtime"]
+    ) as process:
+        with anyio.fail_after(30):
+            url = (await process.stderr.receive()).split()[-1].decode()
+            async with connect(url, reconnect_on_error=False) as client:
+                assert (await anext(aiter(client))).data == "now"
+                os.kill(process.pid, signal.SIGTERM)
+                assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "complaint"),
+    [
+        (None, [], "No such file"),
+        (None, ["--serve", "0"], "No such file"),
+        (b"# notes\n", [], "session.jsonl, line 1: is not the beginning of a recording"),
+        (b"", ["--speed", "0"], "speed must be"),
+        (b"", ["--serve", "0", "--speed", "nan"], "speed must be"),
+    ],
+)
+async def test_a_recording_that_cannot_be_read_is_one_clear_line(
+    tmp_path: Path, content: bytes | None, options: list[str], complaint: str
+) -> None:
+    """A file that is missing, or is no recording, is told in one line: exit 2."""
+    path = tmp_path / "session.jsonl"
+    if content is not None:
+        await anyio.Path(path).write_bytes(content)
+    done = await run(["replay", str(path), *options])
+
+    assert complaint in done.stderr.decode()
+    assert done.stderr.startswith(b"wsfleet: ")
+    assert (done.stderr.count(b"\n"), done.returncode) == (1, 2)
+
+
+async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
+    """A port that somebody else has is told in one line: exit 2."""
+    await record(tmp_path / "session.jsonl")
+    async with MockServer() as server:
+        port = server.url.rpartition(":")[2]
+        done = await run(["replay", str(tmp_path / "session.jsonl"), "--serve", port])
+
+    assert b"address already in use" in done.stderr
+    assert (done.stderr.count(b"\n"), done.returncode) == (1, 2)
+
+
+async def test_a_reader_that_leaves_ends_the_replay(tmp_path: Path) -> None:
+    """With `| head` the command ends when its reader has enough, without a word: exit 0."""
+    path = tmp_path / "session.jsonl"
+    lines = [text_line(n, "in", b"x" * 1000) for n in range(5000)]
+    await anyio.Path(path).write_bytes(b"".join([header_line(0, "c", "ws://fake/"), *lines]))
+    ours, its = os.pipe()
+    process: Any
+    async with await anyio.open_process([*WSFLEET, "replay", str(path)], stdout=its) as process:
+        os.close(its)
+        with anyio.fail_after(30):
+            assert os.read(ours, 100) == b"x" * 100
+            os.close(ours)
+            assert await process.wait() == 0
+            with pytest.raises(anyio.EndOfStream):
+                await process.stderr.receive()
 
 
 async def test_the_demo_adds_up() -> None:

@@ -4,7 +4,8 @@ Runs the Python examples of README.md and docs, as a plugin of pytest (see the s
 Rule 1: an example is a whole program, or goes on from those above it on its page.
 Rule 2: a WebSocket URL whose host is reserved for documentation (RFC 2606: example.com) leads
 to a server that runs for the page, answers JSON-RPC requests and echoes all else.
-Rule 3: `<!--- skip: next -->` above an example says that it needs what no test has.
+Rule 3: an example writes its files into a folder that goes with its page.
+Rule 4: `<!--- skip: next -->` above an example says that it needs what no test has.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import ast
 import json
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
@@ -40,6 +42,7 @@ def answer(message: str | bytes) -> Any:
 def start_server(namespace: dict[str, Any]) -> None:
     """Start the page's server."""
     stack = namespace["_stack"] = ExitStack()
+    stack.enter_context(chdir(stack.enter_context(TemporaryDirectory())))
     portal = stack.enter_context(start_blocking_portal())
     server = MockServer(answer)
     namespace["_url"] = stack.enter_context(portal.wrap_async_context_manager(server)).url

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from wsfleet import connect
-from wsfleet.errors import (
-    HandshakeRejectedError,
-)
-from wsfleet.testing import MockServer
+from wsfleet.errors import HandshakeRejectedError
+from wsfleet.testing import MockServer, json_rpc
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -36,3 +34,38 @@ async def test_secrets_are_in_no_log(
         shown += repr(caught.value) + str(caught.value)
     ours = [r.getMessage() for r in caplog.records if not r.name.startswith("wsfleet.testing")]
     assert "s3cret" not in shown + repr(ours) + repr(log_entries)
+
+
+async def test_a_redirect_is_followed_when_asked_for() -> None:
+    """With max_redirects a client goes where it is sent, headers and all on the same origin."""
+    async with MockServer(json_rpc) as server:
+        server.refuse(status=302, headers={"location": "/there"}, times=2)
+        async with connect(
+            server.url, headers={"x-key": "s3cret"}, max_redirects=2, retry_count=0
+        ) as client:
+            assert await client.request("ping", [1]) == [1]
+        assert [request.path for request in server.requests] == ["/", "/there", "/there"]
+        assert [request.headers["x-key"] for request in server.requests] == ["s3cret"] * 3
+
+
+async def test_another_origin_sees_no_secrets() -> None:
+    """Headers and userinfo that were meant for one server are not shown to another."""
+    async with MockServer(json_rpc) as server, MockServer(json_rpc) as other:
+        server.refuse(status=307, headers={"location": other.url.replace("ws", "http", 1)})
+        url = server.url.replace("//", "//user:s3cret@")
+        async with connect(url, headers={"x-key": "s3cret"}, max_redirects=1) as client:
+            assert await client.request("ping", [1]) == [1]
+        assert server.requests[0].headers["x-key"] == "s3cret"
+        assert "authorization" in server.requests[0].headers
+        shown = set(other.requests[0].headers)
+        assert not shown & {"x-key", "authorization"}
+
+
+async def test_redirects_are_not_followed_without_being_asked() -> None:
+    """A redirect is a refusal, and so is one more than may be followed."""
+    async with MockServer() as server:
+        for most in (0, 1):
+            server.refuse(status=301, headers={"location": "/there"}, times=most + 1)
+            with pytest.raises(HandshakeRejectedError, match="max_redirects"):
+                async with connect(server.url, max_redirects=most):
+                    pytest.fail("never connected")

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
 import pytest
 from httpx_ws.transport import ASGIWebSocketTransport
 
+from tests.conftest import needs_uvloop
 from wsfleet import ClientState, Message, connect
-from wsfleet._wire.transport import default_ssl_context
+from wsfleet._wire import push
+from wsfleet._wire.dialing import open_socket
+from wsfleet._wire.upgrade import default_ssl_context
 from wsfleet.testing import FaultProxy, MockServer, RawConnection, RawServer, json_rpc
+
+if TYPE_CHECKING:
+    import socket
 
 QUICK: dict[str, Any] = {"retry_count": 0, "close_timeout": 1.0}
 
@@ -24,6 +30,33 @@ async def test_cancelling_a_connect_at_any_moment_leaves_nothing(delay: float) -
             with anyio.move_on_after(delay):
                 async with connect(server.url, close_timeout=0.2):
                     pass
+
+
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop", marks=needs_uvloop),
+    ],
+)
+async def test_a_socket_is_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connect cancelled as its socket opens closes that socket, and never another's."""
+    taken: list[socket.socket] = []
+
+    async def open_and_cancel(*where: Any) -> socket.socket:
+        taken.append(await open_socket(*where))
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return taken[0]
+
+    monkeypatch.setattr(push, "open_socket", open_and_cancel)
+    async with MockServer() as server:
+        with pytest.raises(asyncio.CancelledError):
+            await push.PushBackend().connect_tcp("127.0.0.1", int(server.url.split(":")[2]))
+        await anyio.wait_all_tasks_blocked()
+        assert taken[0].fileno() == -1
+        await server.wait_for_connections(0)
 
 
 async def test_a_client_of_ones_own() -> None:

@@ -6,12 +6,11 @@ Nothing in here waits but `FakeServer.hang`; time is virtual.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import msgspec
 
-from wsfleet._wire.connection import Connection
 from wsfleet._wire.frames import Opcode, close_payload, mask, parse_close
 from wsfleet._wire.handshake import Agreed
 from wsfleet.errors import ConnectRefusedError
@@ -19,7 +18,7 @@ from wsfleet.errors import ConnectRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wsfleet._wire.connection import Sink
+    from wsfleet._wire.connection import Connection, Sink
     from wsfleet._wire.opening import Endpoint
 
 
@@ -49,6 +48,8 @@ def client_frames(data: bytes) -> list[tuple[int, bytes]]:
 
 class FakeLink:
     """The server's end of one connection, and the link that the client has of it."""
+
+    pumped: ClassVar[bool] = False
 
     def __init__(self, server: FakeServer) -> None:
         self.server = server
@@ -234,7 +235,7 @@ class FakeNetwork:
         link = FakeLink(server)
         server.open.append(link)
         server.links.append(link)
-        return Connection(
+        return endpoint.connection(
             link,
             Agreed(None, None),
             sink,

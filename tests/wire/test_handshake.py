@@ -31,10 +31,12 @@ def check(
     status: int = 101,
     subprotocols: tuple[str, ...] = (),
     deflate: Deflate | None = None,
+    http_version: bytes = b"HTTP/1.1",
 ) -> Agreed:
     """Judge an answer to the RFC's example."""
     return check_answer(
         status=status,
+        http_version=http_version,
         headers=httpx.Headers(headers),
         key=KEY,
         subprotocols=subprotocols,
@@ -51,6 +53,12 @@ def test_a_right_answer_is_taken() -> None:
     """A server that answers as it should is believed, in any case of letters."""
     assert Agreed(None, None) == check(GOOD)
     check({**GOOD, "upgrade": "WebSocket", "connection": "keep-alive, upgrade"})
+
+
+def test_only_http_1_1_has_upgrades() -> None:
+    """A server that answers in another version of HTTP is not believed."""
+    with pytest.raises(HandshakeError, match=r"HTTP/1\.0"):
+        check(GOOD, http_version=b"HTTP/1.0")
 
 
 @pytest.mark.parametrize(

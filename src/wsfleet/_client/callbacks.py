@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 import structlog
 
+from wsfleet._wire.signals import Changes
+
 from .callables import is_async_callable, refuse_coroutine
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ class Callbacks:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._turn = anyio.Lock()
+        self._turn: anyio.Lock | None = None
         self._outstanding = 0
-        self._idle = anyio.Event()
+        self._idle = Changes()
 
     def call(self, callback: Callback, client: object, identity: Mapping[str, Any]) -> None:
         """Call a sync one now; start an async one."""
@@ -50,20 +52,24 @@ class Callbacks:
         self, callback: Callback, client: object, identity: Mapping[str, Any]
     ) -> None:
         try:
-            async with self._turn:
+            async with self._turn_lock():
                 await callback(client)
         except Exception:  # noqa: BLE001 - a user's code; rule 1
             _log_failure(callback, identity)
         finally:
             self._outstanding -= 1
             if not self._outstanding:
-                self._idle.set()
+                self._idle.tell()
+
+    def _turn_lock(self) -> anyio.Lock:
+        if self._turn is None:
+            self._turn = anyio.Lock()
+        return self._turn
 
     async def settled(self) -> None:
         """Return when none runs."""
         while self._outstanding:
-            self._idle = anyio.Event()
-            await self._idle.wait()
+            await self._idle.next()
 
 
 def _log_failure(callback: Callback, identity: Mapping[str, Any]) -> None:

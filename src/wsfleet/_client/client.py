@@ -25,6 +25,7 @@ from .latency import LatencyWindow
 from .life import Life, Owner
 from .messages import outgoing
 from .metrics import StateMetrics, memory_of
+from .recorder import Recorder
 from .sender import Sender
 
 if TYPE_CHECKING:
@@ -86,7 +87,12 @@ class Client:
         self.config: Config = config
         self.name: str = name if name is not None else f"client-{next(_numbers)}"
         self.supervised: bool = False
-        life = Life(self.name, config, opener)
+        recorder = (
+            None
+            if config.record_to is None
+            else Recorder(config.record_to, client=self.name, url=config.safe_url)
+        )
+        life = Life(self.name, config, opener if recorder is None else recorder.tapping(opener))
         self.life: Life = life
         self.inbox: Inbox = Inbox(
             config.inbox_size,
@@ -122,6 +128,7 @@ class Client:
             worker=self._take_events if self._delivery.awaits_handler else None,
             on_connect=on_connect,
             on_disconnect=on_disconnect,
+            recorder=recorder,
         )
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,6 +22,7 @@ from wsfleet._wire.deflate import Deflate
 from wsfleet._wire.frames import decode_utf8
 from wsfleet._wire.opening import Endpoint
 from wsfleet._wire.redact import redact_url
+from wsfleet._wire.upgrade import parse_url
 from wsfleet.errors import ConfigError
 
 from .heartbeat import Heartbeat, PingPong
@@ -61,6 +63,7 @@ class ClientOptions(TypedDict, total=False):
 
     headers: HeadersLike
     timeout: float
+    max_redirects: int
     retry_count: int | None
     retry_delay: float
     max_backoff: float
@@ -71,7 +74,7 @@ class ClientOptions(TypedDict, total=False):
     heartbeat: Heartbeat | None
     request_timeout: float
     latency_buffer_size: int
-    record_to: str | None
+    record_to: str | os.PathLike[str] | None
     debug: bool
     subprotocols: Sequence[str]
     compression: Deflate | bool | None
@@ -97,6 +100,8 @@ class Config:
         url: `ws://` or `wss://`. Userinfo becomes Basic authentication.
         headers: sent with every upgrade.
         timeout: for one whole attempt to connect: DNS, TCP, TLS and upgrade.
+        max_redirects: followed in one attempt; never from `wss://` to `ws://`, and another
+            origin is shown neither `headers` nor userinfo.
         retry_count: retries in a row before the client fails; None retries for ever.
         retry_delay: the longest wait before the first retry; it doubles with each.
         max_backoff: the longest wait before any retry.
@@ -109,7 +114,8 @@ class Config:
         request_timeout: for the response to a request, waiting for a limiter and for room in
             the write buffer included.
         latency_buffer_size: round trips that the latency statistics look back on.
-        record_to: reserved for recording, which comes with a later version; must be None.
+        record_to: a file to which all that comes and goes is appended, for
+            `wsfleet.recording`; None records nothing.
         debug: reserved for logging each message; must be False.
         subprotocols: offered to the server, the preferred one first.
         compression: what permessage-deflate to offer (RFC 7692); True its defaults, False or
@@ -136,6 +142,7 @@ class Config:
     url: str = field(repr=False)
     headers: HeadersLike = field(default=(), repr=False)
     timeout: float = 5.0
+    max_redirects: int = 0
     retry_count: int | None = 3
     retry_delay: float = 1.0
     max_backoff: float = 30.0
@@ -146,7 +153,7 @@ class Config:
     heartbeat: Heartbeat | None = _PING_PONG
     request_timeout: float = 30.0
     latency_buffer_size: int = 100
-    record_to: str | None = None
+    record_to: str | os.PathLike[str] | None = None
     debug: bool = False
     subprotocols: Sequence[str] = ()
     compression: Deflate | bool | None = True
@@ -172,6 +179,7 @@ class Config:
             _check_number(option, getattr(self, option), above_zero=False)
         for option in _COUNTS:
             _check_count(option, getattr(self, option))
+        _check_path("record_to", self.record_to)
         self._check_choices()
         self._check_limits()
         self._check_reserved()
@@ -197,16 +205,18 @@ class Config:
 
     def _check_reserved(self) -> None:
         # An option that is taken and does nothing would be a promise broken in silence.
-        for option in ("record_to", "debug"):
-            if getattr(self, option):
-                raise ConfigError(
-                    option, "is reserved for a later version, and does nothing yet"
-                )
+        if self.debug:
+            raise ConfigError("debug", "is reserved for a later version, and does nothing yet")
 
     def _check_ways(self) -> None:
         if self.http_client is not None and (self.proxy or self.ssl_context):
             raise ConfigError(
                 "http_client", "brings its own proxy and TLS settings: give them there"
+            )
+        if self.http_client is not None and self.max_redirects:
+            raise ConfigError(
+                "max_redirects",
+                "must be 0 with http_client: its credentials are not ours to show",
             )
         if self.proxy is not None:
             _check_proxy(self.proxy)
@@ -232,6 +242,8 @@ class Config:
         unknown = options.keys() - ClientOptions.__annotations__.keys()
         if unknown:
             raise ConfigError(", ".join(sorted(unknown)), "is not an option")
+        if isinstance(url_or_config, cls) and not options:
+            return url_or_config
         if isinstance(url_or_config, Config):
             return replace(url_or_config, **options)  # type: ignore[return-value]
         return cls(url=url_or_config, **options)
@@ -243,6 +255,7 @@ class Config:
             url=self.url,
             headers=tuple(self.headers),  # type: ignore[arg-type]
             timeout=self.timeout,
+            max_redirects=self.max_redirects,
             subprotocols=tuple(self.subprotocols),
             compression=compression,
             max_message_size=self.max_message_size,
@@ -255,7 +268,13 @@ class Config:
 
 _POSITIVE: Final = ("timeout", "heartbeat_interval", "request_timeout", "close_timeout")
 _NOT_NEGATIVE: Final = ("retry_delay", "max_backoff", "stable_after")
-_COUNTS: Final = ("retry_count", "latency_buffer_size", "inbox_size", "max_message_size")
+_COUNTS: Final = (
+    "retry_count",
+    "max_redirects",
+    "latency_buffer_size",
+    "inbox_size",
+    "max_message_size",
+)
 _UNLIMITED: Final = frozenset({"retry_count", "max_message_size"})
 
 
@@ -265,16 +284,14 @@ def _check_url(url: object) -> None:
     try:
         parts = urlsplit(url)
         port = parts.port
-        httpx.URL(url)
+        parse_url(url)
     except (ValueError, httpx.InvalidURL):
         # Not chained: the parser's words may quote a password.
         raise ConfigError(
             "url", "is not a valid URL (are user and password percent-encoded?)"
         ) from None
     if parts.scheme not in {"ws", "wss"}:
-        raise ConfigError(
-            "url", f"must start with ws:// or wss://, not {parts.scheme or 'nothing'}://"
-        )
+        raise ConfigError("url", "must start with ws:// or wss://")
     if not parts.hostname:
         raise ConfigError("url", "names no host")
     if port == 0:
@@ -326,9 +343,20 @@ def _check_number(option: str, value: object, *, above_zero: bool) -> None:
 def _check_count(option: str, value: object) -> None:
     if value is None and option in _UNLIMITED:
         return
-    least = 0 if option == "retry_count" else 1
+    least = 0 if option in {"retry_count", "max_redirects"} else 1
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(option, f"must be a whole number from {least}, not {value!r}")
+
+
+def _check_path(option: str, value: object) -> None:
+    if value is None:
+        return
+    try:
+        path = os.fsencode(value)  # type: ignore[arg-type]
+    except (TypeError, UnicodeError):
+        path = b""
+    if not path or b"\0" in path or isinstance(value, bytes):
+        raise ConfigError(option, f"must be the path of a file, not {value!r}")
 
 
 def _check_proxy(proxy: str) -> None:

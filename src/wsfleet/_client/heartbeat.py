@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import anyio
 
+from wsfleet._wire.signals import Latch
 from wsfleet.errors import ConfigError
 
 from .latency import LatencyWindow
@@ -110,7 +111,7 @@ class Pulse:
         self._clock = clock
         self._count = 0
         self._awaited = b""
-        self._pong = anyio.Event()
+        self._pong = Latch()
 
     async def ping(self, timeout: float) -> float | None:
         """
@@ -121,7 +122,7 @@ class Pulse:
         """
         self._count += 1
         self._awaited = self._count.to_bytes(8)
-        self._pong = anyio.Event()
+        self._pong = Latch()
         sent_at = self._clock()
         self._connection.ping(self._awaited)
         if not await self._answered(timeout):

@@ -28,13 +28,16 @@ class LatencyStats:
 class LatencyWindow:
     """Keeps the latest `size` samples."""
 
-    __slots__ = ("_samples",)
+    __slots__ = ("_samples", "_size")
 
     def __init__(self, size: int) -> None:
-        self._samples: deque[float] = deque(maxlen=size)
+        self._size = size
+        self._samples: deque[float] | None = None  # an idle connection does without
 
     def add(self, seconds: float) -> None:
         """Remember one round trip."""
+        if self._samples is None:
+            self._samples = deque(maxlen=self._size)
         self._samples.append(seconds)
 
     def stats(self) -> LatencyStats | None:

@@ -16,6 +16,7 @@ import anyio
 import structlog
 
 from wsfleet._wire.frames import CloseCode
+from wsfleet._wire.signals import Changes, Latch
 from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
 
 from .backoff import Backoff
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .clock import Waiter
     from .config import Config
     from .loss import Loss
+    from .recorder import Recorder
 
     Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
     Watcher: TypeAlias = Callable[[Step], None]
@@ -60,6 +62,7 @@ class Owner(NamedTuple):
         worker: a task that lives beside it and takes events, or None.
         on_connect: told of each connection gained.
         on_disconnect: told of each connection lost.
+        recorder: writes down what passes, or None.
     """
 
     client: object
@@ -69,6 +72,7 @@ class Owner(NamedTuple):
     worker: Callable[[], Coroutine[Any, Any, None]] | None
     on_connect: Callback | None
     on_disconnect: Callback | None
+    recorder: Recorder | None = None
 
 
 class Life:
@@ -101,8 +105,8 @@ class Life:
         self._pulse: Pulse | None = None
         self._callbacks: Callbacks | None = None
         self._waiting: anyio.CancelScope | None = None
-        self._moved: anyio.Event | None = None
-        self._finished: anyio.Event | None = None
+        self._moved = Changes()
+        self._finished: Latch | None = None
         self._announce: Callable[[], None] | None = None
         self._stopping = False
         self._hurry = False
@@ -159,7 +163,7 @@ class Life:
         while self.phase is not Phase.CONNECTED or self.generation == generation:
             if not self.alive:
                 raise self._error or NotConnectedError(self._name, "closed")
-            await self._next_move()
+            await self._moved.next()
 
     def crash(self, error: Exception) -> None:
         """End it because of what a user's code raised; the first error counts."""
@@ -204,9 +208,13 @@ class Life:
                 self._callbacks = Callbacks(tasks)
                 if self.owner.worker is not None:
                     tasks.start_soon(self.owner.worker)
+                if self.owner.recorder is not None:
+                    tasks.start_soon(self.owner.recorder.run)
                 await self._live()
                 await self._wind_up(tasks.cancel_scope)
         finally:
+            if self.owner.recorder is not None:
+                await self.owner.recorder.finish(self._config.close_timeout)
             self._end()
         if (error := self._crash or self._error) is not None:
             raise error
@@ -221,7 +229,7 @@ class Life:
         self._crash = self._error = None
         self._backoff.reset()
         self.longest = 0.0
-        self._finished = anyio.Event()
+        self._finished = Latch()
 
     async def _wind_up(self, tasks: anyio.CancelScope) -> None:
         """Let the callbacks and the worker finish; at once where somebody asked for the end."""
@@ -232,6 +240,8 @@ class Life:
             tasks.cancel()
         else:
             self.owner.over(self._error)
+            if self.owner.recorder is not None:
+                self.owner.recorder.stop()
 
     def _end(self) -> None:
         if self.alive:  # cancelled
@@ -286,6 +296,7 @@ class Life:
     def _use(self, connection: Connection, took: float) -> None:
         count_control(connection, self._config.limiter)
         self.connection = connection
+        self._waiting = None
         self.generation += 1
         self._opened_at = self.clock()
         self._pulse = Pulse(
@@ -365,11 +376,6 @@ class Life:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    async def _next_move(self) -> None:
-        if self._moved is None:
-            self._moved = anyio.Event()
-        await self._moved.wait()
-
     def _call_back(self, callback: Callback | None) -> None:
         if callback is not None and self._callbacks is not None:
             self._callbacks.call(callback, self.owner.client, self._identity())
@@ -380,9 +386,7 @@ class Life:
     def _move(self, step: Step, **facts: Any) -> None:
         self.phase = after(self.phase, step)
         getattr(log, self._level(step))(step.value, **self._identity(), **facts)
-        moved, self._moved = self._moved, None
-        if moved is not None:
-            moved.set()
+        self._moved.tell()
         for watcher in self.watchers:
             watcher(step)
 

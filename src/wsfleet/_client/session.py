@@ -43,7 +43,8 @@ async def serve(
     Cancelling it says goodbye without waiting for the peer's.
     """
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.pump)
+        if connection.pumped:
+            tasks.start_soon(connection.pump)
         if heartbeat is not None:
             tasks.start_soon(_beat, connection, owner, heartbeat, pulse)
         try:

@@ -11,6 +11,7 @@ import anyio
 from wsfleet._client.backoff import Backoff
 from wsfleet._client.config import Config
 from wsfleet._client.states import Step
+from wsfleet._wire.signals import Latch
 from wsfleet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ class Child:
         self.client = client
         self.restarts: int = 0
         self.stopping: bool = False
-        self.settled = anyio.Event()
-        self.done = anyio.Event()
+        self.settled = Latch()
+        self.done = Latch()
         self.scope = anyio.CancelScope()
         self._pace = Backoff(FIRST_RESTART_DELAY, MAX_RESTART_DELAY, None)
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
-
 from wsfleet._client.states import Step
+from wsfleet._wire.signals import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,7 @@ class Ready:
     def __init__(self) -> None:
         self._clients: list[Client] = []
         self._places: dict[Client, int] = {}
-        self._joined: anyio.Event | None = None
+        self._joined = Changes()
 
     @property
     def clients(self) -> Sequence[Client]:
@@ -33,15 +32,11 @@ class Ready:
 
     async def change(self) -> None:
         """Return when a client has joined, or `wake` was called."""
-        if self._joined is None:
-            self._joined = anyio.Event()
-        await self._joined.wait()
+        await self._joined.next()
 
     def wake(self) -> None:
         """Let those who wait for a change look again."""
-        joined, self._joined = self._joined, None
-        if joined is not None:
-            joined.set()
+        self._joined.tell()
 
     def watch(self, client: Client) -> None:
         """Follow a client's connections from here on."""

@@ -83,6 +83,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._intensity = RestartIntensity(max_restarts, max_seconds)
         self._opener = opener
         self._children: dict[Client, Child] = {}
+        self._names: set[str] = set()
         self._ready = Ready()
         self._router = Router()
         self._merged = Merged()
@@ -214,7 +215,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             await child.stopped(anyio.current_time() + child.spec.shutdown)
 
     def _adopt(self, spec: ChildSpec) -> Child:
-        if any(spec.name == client.name for client in self._children):
+        if spec.name in self._names:
             raise ConfigError(
                 "name", f"{spec.name!r} is taken by another client of this supervisor"
             )
@@ -230,6 +231,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         child = Child(spec, client)
         client.life.watchers.append(child.watch)
         self._children[client] = child
+        self._names.add(client.name)
         self._ready.watch(client)
         if not client.has_handler:
             self._merged.add(client)
@@ -258,6 +260,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
     def _forget(self, child: Child) -> None:
         client = child.client
         del self._children[client]
+        self._names.discard(client.name)
         if not client.has_handler:
             self._merged.remove(client)
         client.retire()

@@ -15,6 +15,7 @@ import anyio
 
 from .decoder import Decoder
 from .frames import CloseCode, Opcode, ProtocolViolation, close_payload, encode
+from .signals import Changes, Latch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +131,9 @@ class Connection:
             inflater=None if deflate is None else deflate.inflater,
         )
         self._owed_pong: bytes | None = None
-        self._ended = anyio.Event()
-        self._gone = anyio.Event()
-        self._room: anyio.Event | None = None
+        self._ended = Latch()
+        self._gone = Latch()
+        self._room = Changes()
 
     # sending
 
@@ -140,6 +141,11 @@ class Connection:
     def open(self) -> bool:
         """Whether a message can still be sent."""
         return self.ending is None and not self._link.closing
+
+    @property
+    def pumped(self) -> bool:
+        """Whether `pump` has to run for bytes to move."""
+        return self._link.pumped
 
     @property
     def full(self) -> bool:
@@ -181,9 +187,7 @@ class Connection:
         nothing.
         """
         while self._link.full and self.open:
-            if self._room is None:
-                self._room = anyio.Event()
-            await self._room.wait()
+            await self._room.next()
 
     # receiving
 
@@ -231,12 +235,7 @@ class Connection:
         owed, self._owed_pong = self._owed_pong, None
         if owed is not None and self.open:
             self._send_control(Opcode.PONG, owed)
-        self._wake_senders()
-
-    def _wake_senders(self) -> None:
-        room, self._room = self._room, None
-        if room is not None:
-            room.set()
+        self._room.tell()
 
     # ending
 
@@ -257,12 +256,15 @@ class Connection:
     def _end(self, ending: Ending, goodbye: bytes | None = None) -> None:
         if self.ending is not None:
             return
-        if goodbye is not None and not self._link.closing:
-            self._link.write(encode(Opcode.CLOSE, goodbye))
-            self.resume_reading()  # the peer's goodbye is to be heard
         self.ending = ending
+        if goodbye is not None and not self._link.closing:
+            self._say_goodbye(goodbye)
+            self.resume_reading()  # the peer's goodbye is to be heard
         self._ended.set()
-        self._wake_senders()
+        self._room.tell()
+
+    def _say_goodbye(self, payload: bytes) -> None:
+        self._link.write(encode(Opcode.CLOSE, payload))
 
     def _link_ended(self, error: Exception | None) -> None:
         what = (
@@ -276,7 +278,7 @@ class Connection:
     # its life
 
     async def pump(self) -> None:
-        """Move bytes until the socket has ended, where no event loop does it."""
+        """Move bytes until the socket has ended; only where the connection is `pumped`."""
         await self._link.pump()
 
     async def ended(self) -> Ending:

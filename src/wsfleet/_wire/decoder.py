@@ -33,6 +33,8 @@ _OPCODE: Final = 0x0F
 _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FIN | Opcode.TEXT
 _WHOLE_BINARY: Final = _FIN | Opcode.BINARY
+_EITHER: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
+_NEITHER: Final = (-1, -1)
 _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _LONGEST_7: Final = 125
@@ -170,6 +172,8 @@ class Decoder:
         limit = _LONGEST_64 if self._max_size is None else self._max_size
         on_text, on_binary = self._receiver.on_text, self._receiver.on_binary
         text_factory = self._text_factory
+        # What a frame that is a whole message begins with; inside a fragmented one, none is.
+        whole_text, whole_binary = _EITHER if not self._opened_by else _NEITHER
         while end - pos >= 2 and not self._stopped:  # noqa: PLR2004 - the shortest header
             first = data[pos]
             size = data[pos + 1]
@@ -192,15 +196,13 @@ class Decoder:
             else:
                 raise _violation("masked frame from the server")
             pos = start + size
-            if first == _WHOLE_TEXT and not self._opened_by and pos <= end and size <= limit:
+            if first == whole_text and pos <= end and size <= limit:
                 try:
                     text = text_factory(data[start:pos])
                 except UnicodeDecodeError:
                     raise _not_utf8() from None
                 on_text(text)
-            elif (
-                first == _WHOLE_BINARY and not self._opened_by and pos <= end and size <= limit
-            ):
+            elif first == whole_binary and pos <= end and size <= limit:
                 on_binary(data[start:pos])
             else:
                 self._check(first, size)
@@ -210,6 +212,7 @@ class Decoder:
                     self._missing = pos - end
                     return b""
                 self._take(first, data[start:pos])
+                whole_text, whole_binary = _EITHER if not self._opened_by else _NEITHER
         return b"" if self._stopped else data[pos:]
 
     def _check(self, first: int, size: int) -> None:

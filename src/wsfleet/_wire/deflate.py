@@ -129,8 +129,9 @@ class Inflater:
         """
         Inflate to the end of a message; the stream for the next one is kept.
 
-        A final block ends zlib's stream, but neither the message nor the window (sections 7.2.1
-        and 7.2.3.5).
+        A final block ends zlib's stream, but not the message, nor the window within it
+        (sections 7.2.1 and 7.2.3.5). What came in earlier messages is forgotten with that
+        stream: keeping it for what no known server sends takes 32 KiB for each connection.
         """
         message = _inflate_up_to(stream, data, max_size)
         for _ in range(_MOST_STREAMS):

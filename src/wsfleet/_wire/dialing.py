@@ -33,8 +33,10 @@ async def open_socket(host: str, port: int, local_address: str | None) -> socket
 
     Cancelling it leaves no socket open.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = _numeric(host, port)
+    if found is None:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = _interleaved([(*entry[:3], entry[4]) for entry in found])
     if len(addresses) == 1:
         return await _connect(addresses[0], local_address)
@@ -45,6 +47,16 @@ async def open_socket(host: str, port: int, local_address: str | None) -> socket
         race.forget()
         raise
     return race.result()
+
+
+def _numeric(host: str, port: int) -> list[tuple[Any, ...]] | None:
+    """Resolve what needs no lookup, without the thread that a lookup takes."""
+    try:
+        return socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except socket.gaierror:
+        return None
 
 
 def _interleaved(addresses: Sequence[Address]) -> list[Address]:

@@ -47,6 +47,7 @@ def accept_key(key: str) -> str:
 def check_answer(
     *,
     status: int,
+    http_version: bytes,
     headers: httpx.Headers,
     key: str,
     subprotocols: Sequence[str],
@@ -57,6 +58,7 @@ def check_answer(
 
     Args:
         status: its HTTP status.
+        http_version: of its status line.
         headers: its headers.
         key: the `Sec-WebSocket-Key` that was sent.
         subprotocols: those that were offered.
@@ -67,6 +69,10 @@ def check_answer(
     """
     if status != _SWITCHING_PROTOCOLS:
         raise HandshakeError(f"the server answered {status} instead of 101")
+    if http_version != b"HTTP/1.1":
+        raise HandshakeError(
+            f"the server answered in {http_version.decode('latin-1')}, which has no upgrades"
+        )
     if not _names(headers, "upgrade", "websocket"):
         raise HandshakeError("the server switched to something that is not websocket")
     if not _names(headers, "connection", "upgrade"):

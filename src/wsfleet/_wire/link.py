@@ -7,7 +7,7 @@ Two things satisfy it: `PushLink` (asyncio and uvloop: the event loop calls us) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,9 @@ class Link(Protocol):
     `write` takes the bytes whole, now, and never waits: whoever minds the size of the buffer
     looks at `full` first. Once the link has ended, `write` does nothing and `closing` is True.
     """
+
+    pumped: ClassVar[bool]
+    """Whether `pump` has to run for bytes to move; else the event loop moves them."""
 
     full: bool
     """Whether more than `HIGH_WATER` bytes wait to be taken by the network."""
@@ -65,7 +68,7 @@ class Link(Protocol):
         """Give the socket up at once; what was not taken by the network is lost."""
 
     async def pump(self) -> None:
-        """Do the link's reading and writing until it ends, where no event loop does it."""
+        """Do the link's reading and writing until it ends."""
 
     async def aclose(self) -> None:
         """Free what the link holds beside its socket."""

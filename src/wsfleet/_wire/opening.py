@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -20,13 +20,17 @@ import httpx_ws
 from wsfleet.errors import HandshakeRejectedError
 
 from .connection import Connection, Sink
+from .exchange import KEY, Continued
 from .handshake import Agreed, HandshakeError, check_answer
 from .link import LINK, Link
+from .poll import PollLink
+from .proxying import REAL_URL, ProxyTransport
 from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
+from .redirects import target_of
 from .refusals import FOREIGN_ERRORS, connect_error, rejection
-from .transport import REAL_URL, ProxyTransport, UpgradeTransport, default_ssl_context
+from .upgrade import default_ssl_context, parse_url, upgrade_client
 
 if TYPE_CHECKING:
     import ssl
@@ -49,7 +53,8 @@ class Endpoint:
     Attributes:
         url: `ws://` or `wss://`; may carry secrets, so it is never shown.
         headers: sent with the upgrade; may carry secrets.
-        timeout: seconds for the whole attempt: DNS, TCP, TLS and upgrade.
+        timeout: seconds for the whole attempt: DNS, TCP, TLS and upgrade, redirects included.
+        max_redirects: how many are followed in one attempt.
         subprotocols: offered, the preferred one first.
         compression: what permessage-deflate to offer, or None.
         max_message_size: bytes of the largest inbound message, or None.
@@ -57,11 +62,13 @@ class Endpoint:
         proxy: URL of an HTTP or SOCKS proxy.
         http_client: a client of the user's own, through which to connect.
         text_factory: what a text message becomes.
+        connection: makes the connection; takes what `Connection` takes.
     """
 
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     timeout: float
+    max_redirects: int
     subprotocols: tuple[str, ...]
     compression: Deflate | None
     max_message_size: int | None
@@ -69,6 +76,7 @@ class Endpoint:
     proxy: str | None = field(repr=False)
     http_client: httpx.AsyncClient | None
     text_factory: Callable[[bytes], Any]
+    connection: Callable[..., Connection] = Connection
 
 
 async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
@@ -83,7 +91,7 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
     shown = redact_url(endpoint.url)
     try:
         with anyio.fail_after(endpoint.timeout):
-            return await _upgrade(endpoint, sink)
+            return await _follow(endpoint, sink)
     except httpx_ws.WebSocketUpgradeError as exc:
         raise rejection(exc.response, shown) from None
     except httpx_ws.WebSocketDisconnect:
@@ -92,6 +100,21 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
         raise HandshakeRejectedError(shown, str(exc), httpx.codes.SWITCHING_PROTOCOLS) from exc
     except FOREIGN_ERRORS as exc:
         raise connect_error(exc, shown, endpoint.timeout) from exc
+
+
+async def _follow(endpoint: Endpoint, sink: Sink) -> Connection:
+    """Upgrade where the server sends us, so often as it may."""
+    for _ in range(endpoint.max_redirects):
+        try:
+            return await _upgrade(endpoint, sink)
+        except httpx_ws.WebSocketUpgradeError as exc:
+            answer = exc.response
+            target = target_of(answer.status_code, answer.headers, endpoint.url)
+            if target is None:
+                raise
+        headers = endpoint.headers if target.same_origin else ()
+        endpoint = replace(endpoint, url=target.url, headers=headers)
+    return await _upgrade(endpoint, sink)
 
 
 async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
@@ -107,7 +130,7 @@ async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
         ):  # leaving the HTTP machinery was cancelled; it no longer minds the socket
             link.abort()
         raise
-    return Connection(
+    return endpoint.connection(
         link,
         agreed,
         sink,
@@ -117,25 +140,13 @@ async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
 
 
 async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
-    url = httpx.URL(endpoint.url)
-    headers = httpx.Headers(endpoint.headers)
-    headers.setdefault("user-agent", USER_AGENT)
-    extensions: dict[str, Any] = {}
-    client = endpoint.http_client
-    if client is None:
-        client = await resources.enter_async_context(_make_client(endpoint))
-        extensions[REAL_URL] = url
-        if url.userinfo:
-            headers.setdefault("authorization", _basic_auth(url))
-        url = url.copy_with(userinfo=b"", query=None)
-    if endpoint.compression is not None:
-        headers["sec-websocket-extensions"] = endpoint.compression.offer()
+    client, url, extensions = await _way(endpoint, resources)
     opener = httpx_ws.AsyncWebSocketClient(client, session_class=_Upgraded)
     return await resources.enter_async_context(
         opener.connect(
-            str(url),
+            url,
             list(endpoint.subprotocols) or None,
-            headers=headers,
+            headers=_headers(endpoint),
             extensions=extensions,
             follow_redirects=False,
             timeout=None,
@@ -143,13 +154,31 @@ async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
     )
 
 
-def _make_client(endpoint: Endpoint) -> httpx.AsyncClient:
+async def _way(
+    endpoint: Endpoint, resources: AsyncExitStack
+) -> tuple[httpx.AsyncClient, str, dict[str, Any]]:
+    """Return through which client to connect, what to tell it as the URL, and what beside."""
+    if endpoint.http_client is not None:
+        return endpoint.http_client, endpoint.url, {}
     if endpoint.proxy is None:
-        return httpx.AsyncClient(
-            transport=UpgradeTransport(endpoint.ssl_context), trust_env=False
-        )
+        return upgrade_client(endpoint.ssl_context), endpoint.url, {}
     context = endpoint.ssl_context or default_ssl_context()
-    return httpx.AsyncClient(transport=ProxyTransport(endpoint.proxy, context), trust_env=False)
+    client = httpx.AsyncClient(
+        transport=ProxyTransport(endpoint.proxy, context), trust_env=False
+    )
+    url = parse_url(endpoint.url)
+    shown = str(url.copy_with(userinfo=b"", query=None))
+    return await resources.enter_async_context(client), shown, {REAL_URL: url}
+
+
+def _headers(endpoint: Endpoint) -> httpx.Headers:
+    headers = httpx.Headers(endpoint.headers)
+    headers.setdefault("user-agent", USER_AGENT)
+    if endpoint.compression is not None:
+        headers["sec-websocket-extensions"] = endpoint.compression.offer()
+    if endpoint.http_client is None and "@" in endpoint.url:
+        headers.setdefault("authorization", _basic_auth(parse_url(endpoint.url)))
+    return headers
 
 
 def _basic_auth(url: httpx.URL) -> str:
@@ -160,8 +189,9 @@ def _basic_auth(url: httpx.URL) -> str:
 def _agree(endpoint: Endpoint, answer: httpx.Response) -> Agreed:
     return check_answer(
         status=answer.status_code,
+        http_version=answer.extensions.get("http_version", b"HTTP/1.1"),
         headers=answer.headers,
-        key=answer.request.headers["sec-websocket-key"],
+        key=answer.extensions.get(KEY) or answer.request.headers["sec-websocket-key"],
         subprotocols=endpoint.subprotocols,
         offered_deflate=endpoint.compression,
     )
@@ -171,9 +201,12 @@ async def _take_link(session: _Upgraded, resources: AsyncExitStack) -> Link:
     """Take the bytes over from the HTTP machinery, which can go where the socket is ours."""
     link = session.stream.get_extra_info(LINK)
     if isinstance(link, PushLink):
-        link.detach()
+        link.detach()  # from here on, reading gives what came with the answer, and no more
         link.unread(await session.stream.read(_ALL))
         return link
+    plain = session.stream.plain_socket() if isinstance(session.stream, Continued) else None
+    if isinstance(session.stream, Continued) and plain is not None:
+        return PollLink(plain, session.stream, resources.pop_all())
     return PullLink(session.stream, resources.pop_all())
 
 

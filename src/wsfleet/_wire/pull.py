@@ -1,5 +1,5 @@
 """
-The link over any httpcore stream: trio, a proxy, an in-process ASGI app.
+The link over any httpcore stream: TLS on trio, a proxy, an in-process ASGI app.
 
 A reader and a writer task live in `pump`. A cancelled caller never interrupts a write: callers
 only fill the buffer, and the writer is cancelled only when the whole link is given up.
@@ -7,7 +7,7 @@ only fill the buffer, and the writer is cancelled only when the whole link is gi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import httpcore
 
-_READ_SIZE = 64 * 1024
+READ_SIZE: Final = 64 * 1024
 
 
 class PullLink:
@@ -45,6 +45,8 @@ class PullLink:
         "_writable",
         "full",
     )
+
+    pumped: ClassVar[bool] = True
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, resources: AsyncExitStack) -> None:
         self.full: bool = False
@@ -105,16 +107,25 @@ class PullLink:
         self._finish(broken)
 
     async def _read_all(self) -> None:
-        while data := await self._stream.read(_READ_SIZE):
+        while data := await self._receive():
             self._feed(data)
-            await self._resumed.wait()
+            if not self._resumed.is_set():
+                await self._resumed.wait()
+
+    async def _receive(self) -> bytes:
+        """Return what comes next, and b"" at the end."""
+        return await self._stream.read(READ_SIZE)
+
+    async def _send(self, data: bytes) -> None:
+        """Write all of it."""
+        await self._stream.write(data)
 
     async def _write_all(self) -> None:
         while True:
             await self._filled.wait()
             self._filled = anyio.Event()
             data, self._buffer = b"".join(self._buffer), []
-            await self._stream.write(data)
+            await self._send(data)
             self._taken(len(data))
 
     def _taken(self, size: int) -> None:

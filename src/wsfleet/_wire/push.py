@@ -9,7 +9,7 @@ none waits for a write.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import httpcore
 
@@ -17,6 +17,7 @@ from .dialing import open_socket
 from .link import HIGH_WATER, LINK, LOW_WATER
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable, Iterable
 
@@ -39,6 +40,8 @@ class PushLink(asyncio.Protocol):
         "_writable",
         "full",
     )
+
+    pumped: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.full: bool = False
@@ -168,7 +171,7 @@ class PushLink(asyncio.Protocol):
         self.transport().abort()
 
     async def pump(self) -> None:
-        """The event loop does it."""
+        """Do nothing: the event loop does it."""
 
     async def aclose(self) -> None:
         """A socket is all that there is."""
@@ -253,11 +256,22 @@ class PushBackend(httpcore.AsyncNetworkBackend):
             OSError: the name did not resolve (`socket.gaierror`), or nobody answered.
             TimeoutError: it took too long.
         """
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout):
             sock = await open_socket(host, port, local_address)
-            # From here on the event loop closes the socket, also when this is cancelled.
-            transport, link = await loop.create_connection(PushLink, sock=sock)
+            transport, link = await _hand_over(sock)
         for option in socket_options or ():
             transport.get_extra_info("socket").setsockopt(*option)
         return PushStream(link)
+
+
+async def _hand_over(sock: socket.socket) -> tuple[asyncio.Transport, PushLink]:
+    """Let the event loop have a socket; it closes it, also when this is cancelled."""
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_connection(PushLink, sock=sock)
+    except BaseException:
+        if not isinstance(loop, asyncio.BaseEventLoop):
+            # uvloop closed it below Python (before 0.22 without a word, its issue 645): whoever
+            # closes it again closes another connection's.
+            sock.detach()
+        raise

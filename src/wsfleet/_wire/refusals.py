@@ -54,7 +54,7 @@ def rejection(answer: httpx.Response, url: str) -> HandshakeRejectedError:
     phrase = httpx.codes.get_reason_phrase(status)
     text = f"the server answered {status} {phrase}".rstrip()
     if answer.is_redirect:
-        text += ": it is at another URL, and redirects are not followed"
+        text += ": it is at another URL, and max_redirects lets it not be followed"
     elif cure := _CURES.get(status):
         text += f": {cure}"
     wait = retry_after(answer.headers, datetime.now(UTC))

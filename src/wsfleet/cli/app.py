@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib.metadata
+from functools import partial
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import anyio
 import typer
 
-from wsfleet.errors import ConfigError
+from wsfleet import recording
+from wsfleet.errors import ConfigError, WsfleetError
 
 from .demo import run_demo
 from .events import LogFormat, show_events
 from .fleet import Fleet, run_fleet
+from .output import complain
+from .replay import Shown, print_recording, serve_recording
 
 app: typer.Typer = typer.Typer(
     help="Keeps a fleet of WebSocket connections alive and sends through whichever is fit.",
@@ -104,7 +109,7 @@ def connect(  # noqa: PLR0917 - typer makes options of them
             request_timeout=request_timeout,
         )
     except ConfigError as exc:
-        typer.echo(f"wsfleet: {exc}", err=True)
+        complain(str(exc))
         raise typer.Exit(BAD_USAGE) from None
     raise typer.Exit(
         anyio.run(
@@ -117,6 +122,44 @@ def connect(  # noqa: PLR0917 - typer makes options of them
             )
         )
     )
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What a client recorded.")],
+    direction: Annotated[
+        Shown, typer.Option(help="Of the messages to print; `both` marks them with < and >.")
+    ] = Shown.IN,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Keep the pace in which they came.")
+    ] = False,
+    speed: Annotated[float, typer.Option(help="How many times faster, with --realtime.")] = 1.0,
+    serve: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve what came in on 127.0.0.1 instead; 0 takes a free port.",
+        ),
+    ] = None,
+) -> None:
+    """
+    Print a recording, or serve it as a mock endpoint.
+
+    Messages are printed one a line. Served, each client that connects gets what came in, and
+    then a goodbye; what clients send is ignored. Exit code: 0 all went well, 2 the file cannot
+    be read, or the port cannot be had.
+    """
+    try:
+        playing = partial(recording.replay, file, realtime=realtime, speed=speed)
+        if serve is None:
+            anyio.run(print_recording, playing, direction)
+        else:
+            anyio.run(serve_recording, playing, serve)
+    except (OSError, WsfleetError) as exc:
+        complain(str(exc))
+        raise typer.Exit(BAD_USAGE) from None
 
 
 def _split_header(line: str) -> tuple[str, str]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import signal
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import msgspec
 from anyio.lowlevel import checkpoint
 
 from wsfleet import (
@@ -25,6 +20,7 @@ from wsfleet import (
 from wsfleet.errors import NoConnectionsError, SendError
 
 from .lines import read_lines
+from .output import complain, one_line, show, stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,12 +63,12 @@ async def run_fleet(
     Keep the fleet connected until stdin has ended, or until a signal; return the exit code.
     """
     async with ClientSupervisor(fleet.specs) as pool, anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+        tasks.start_soon(stop_on_signal, tasks.cancel_scope)
         try:
             with anyio.fail_after(wait):
                 await pool.wait_connected()
         except (TimeoutError, NoConnectionsError):
-            _complain(f"wsfleet: none of {len(fleet.specs)} clients could connect")
+            complain(f"none of {len(fleet.specs)} clients could connect")
             tasks.cancel_scope.cancel()
             return UNREACHABLE
         tasks.start_soon(_print_events, pool)
@@ -84,13 +80,6 @@ async def run_fleet(
         tasks.cancel_scope.cancel()
         return console.exit_code
     return OK  # a signal ended it
-
-
-async def _stop_on_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
 
 
 class _Console:
@@ -120,41 +109,19 @@ class _Console:
         except SendError as exc:
             self.exit_code = MESSAGES_FAILED
             outcome = "not sent" if exc.sent is False else "outcome unknown"
-            _complain(f"wsfleet: line {number}: {outcome}: {exc}")
+            complain(f"line {number}: {outcome}: {exc}")
         else:
             if response is not None:
-                _print(_one_line(response))
+                show(one_line(response))
         finally:
             self._places.release()
 
 
 async def _print_events(pool: ClientSupervisor) -> None:
     async for _, event in pool:
-        if isinstance(event, Message):
-            _print(_one_line(event.data))
-        elif isinstance(event, Binary):
-            _print(base64.b64encode(event.data).decode())
+        if isinstance(event, Message | Binary):
+            show(one_line(event.data))
         elif isinstance(event, UnmatchedResponse):
-            _print(_one_line(event.response))
+            show(one_line(event.response))
         elif isinstance(event, ProtocolError):
-            _complain(f"wsfleet: the server broke the protocol: {event.reason}")
-
-
-def _one_line(data: Any) -> str:
-    """Return text as it is where it is one line, and all else as JSON."""
-    if isinstance(data, str) and data.isprintable():
-        return data
-    return msgspec.json.encode(data).decode()
-
-
-def _print(line: str) -> None:
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:  # whoever read our output has left
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _complain(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+            complain(f"the server broke the protocol: {event.reason}")

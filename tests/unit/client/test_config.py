@@ -78,7 +78,7 @@ BAD: dict[str, list[Any]] = {
     "overflow": ["explode", None],
     "close_timeout": [0, -1, math.inf],
     "decode": ["xml", 5, None],
-    "record_to": ["session.jsonl"],
+    "record_to": ["", "a\0b", "\udc80\ud800", b"session.jsonl", 5, True],
     "debug": [True],
     "proxy": ["ftp://proxy", "nothing"],
     "limiter": [5, object()],
@@ -104,6 +104,13 @@ def test_two_ways_to_connect_are_refused() -> None:
         Config(url=URL, http_client=client, proxy="http://proxy")
     with pytest.raises(ConfigError, match="http_client"):
         Config(url=URL, http_client=client, ssl_context=ssl.create_default_context())
+
+
+async def test_redirects_are_not_followed_through_a_client_of_ones_own() -> None:
+    """What a client of one's own sends to one origin is not ours to show to another."""
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(ConfigError, match="max_redirects"):
+            Config(url=URL, http_client=client, max_redirects=1)
 
 
 def test_a_socks_proxy_needs_its_package() -> None:

@@ -1,0 +1,123 @@
+"""
+Records a client: what its connections tell goes to a tape, and from there to a file.
+
+Rule 1: the event loop only puts on the tape; a thread encodes and writes, some lines at a time.
+Rule 2: what cannot be recorded is told in the log, and harms nothing.
+Rule 3: each life of the client has a tape and a journal of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from wsfleet._wire.tapped import TappedConnection
+
+from .journal import Journal
+from .tape import Tape
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from wsfleet._wire.connection import Connection, Sink
+    from wsfleet._wire.opening import Endpoint
+
+    from .life import Opener
+
+log = structlog.get_logger("wsfleet")
+
+LINGER: Final = 0.05
+"""Seconds in which entries gather before they are written together."""
+
+
+async def _in_thread(function: Callable[..., object], *args: object) -> None:
+    # Given up on when cancelled: a disk that hangs holds nobody up.
+    await anyio.to_thread.run_sync(partial(function, *args), abandon_on_cancel=True)
+
+
+class Recorder:
+    """
+    Records one client.
+
+    Args:
+        path: of the file.
+        client: the client's name.
+        url: its endpoint, without secrets.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, client: str, url: str) -> None:
+        self._path = path
+        self._client = client
+        self._url = url
+        self._tape: Tape
+        self._journal: Journal
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tape = Tape()
+        self._journal = Journal(self._path, self._tape, client=self._client, url=self._url)
+
+    def tapping(self, opener: Opener) -> Opener:
+        """Return an opener whose connections are recorded."""
+
+        async def open_tapped(endpoint: Endpoint, sink: Sink) -> Connection:
+            connection = partial(TappedConnection, tap=self._tape.put)
+            return await opener(replace(endpoint, connection=connection), sink)
+
+        return open_tapped
+
+    async def run(self) -> None:
+        """
+        Write what passes until `stop`. Cancelling it loses nothing: `finish` writes the rest.
+        """
+        tape, journal = self._tape, self._journal
+        await _in_thread(journal.write)  # a path that cannot work is told at once
+        while not self._tell_failed(journal) and await tape.filled():
+            await anyio.sleep(LINGER)
+            await _in_thread(journal.write, self._tell_dropped(tape))
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._tape.end()
+
+    async def finish(self, timeout: float) -> None:
+        """
+        Write the rest and close the file, also when cancelled.
+
+        Args:
+            timeout: seconds that the disk has.
+        """
+        tape, journal = self._tape, self._journal
+        self._begin()
+        tape.end()
+        with anyio.move_on_after(timeout, shield=True) as scope:
+            await _in_thread(journal.finish, self._tell_dropped(tape))
+        if scope.cancelled_caught:
+            self._log_failure(f"the disk did not take the rest within {timeout:g} s")
+        else:
+            self._tell_failed(journal)
+
+    def _tell_dropped(self, tape: Tape) -> int:
+        count, tape.dropped = tape.dropped, 0
+        if count:
+            log.warning("recording.dropped", **self._identity(), count=count)
+        return count
+
+    def _tell_failed(self, journal: Journal) -> bool:
+        """Tell a failure, once; return whether there was one."""
+        failure, journal.failure = journal.failure, None
+        if failure is not None:
+            self._log_failure(str(failure))
+        return failure is not None
+
+    def _log_failure(self, error: str) -> None:
+        log.warning("recording.failed", **self._identity(), error=error)
+
+    def _identity(self) -> dict[str, Any]:
+        return {"client": self._client, "url": self._url, "path": str(self._path)}

@@ -1,0 +1,124 @@
+"""
+One HTTP/1.1 request and the head of its answer (h11 does the parsing); what came after the
+head is the WebSocket's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+import httpcore
+import httpx
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+_READ_SIZE: Final = 64 * 1024
+_LONGEST_HEAD: Final = 64 * 1024
+"""Bytes of an answer's head above which it is refused."""
+
+_SWITCHING: Final = 101
+_KEY_HEADER: Final = "sec-websocket-key"
+
+KEY: Final = "wsfleet.key"
+"""Extension of an answer that has the `Sec-WebSocket-Key` which it answers."""
+
+
+async def exchange(
+    stream: httpcore.AsyncNetworkStream, method: str, url: httpx.URL, headers: httpx.Headers
+) -> httpx.Response:
+    """
+    Send a request without a body, and return the head of its answer.
+
+    The answer's extensions have "network_stream", which reads on where the head ended.
+
+    Raises:
+        httpcore.ProtocolError: the answer is no HTTP/1.1, or its head is too long.
+        OSError: the connection broke.
+    """
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+    raw = headers.raw if "host" in headers else [(b"host", url.netloc), *headers.raw]
+    try:
+        request = h11.Request(method=method, target=url.raw_path, headers=raw)
+        await stream.write(http.send(request) + http.send(h11.EndOfMessage()))
+        answer = await _read_head(http, stream)
+    except h11.ProtocolError as exc:
+        raise httpcore.ProtocolError(str(exc)) from exc
+    return httpx.Response(
+        answer.status_code,
+        headers=answer.headers.raw_items(),
+        stream=httpx.ByteStream(b""),
+        extensions={
+            "http_version": b"HTTP/" + answer.http_version,
+            "network_stream": Continued(http.trailing_data[0], stream),
+            KEY: headers.get(_KEY_HEADER),
+        },
+    )
+
+
+async def _read_head(
+    http: h11.Connection, stream: httpcore.AsyncNetworkStream
+) -> h11.Response | h11.InformationalResponse:
+    while True:
+        event = http.next_event()
+        if isinstance(event, h11.Response):
+            return event
+        if isinstance(event, h11.InformationalResponse):
+            if event.status_code == _SWITCHING:
+                return event
+            continue
+        data = await stream.read(_READ_SIZE)
+        if not data:
+            raise ConnectionResetError("the server closed the connection without an answer")
+        http.receive_data(data)
+
+
+class Continued(httpcore.AsyncNetworkStream):
+    """
+    A stream from where the head of an answer ended.
+
+    Args:
+        leading: bytes that came with the head.
+        stream: what comes after them.
+    """
+
+    def __init__(self, leading: bytes, stream: httpcore.AsyncNetworkStream) -> None:
+        self.leading: bytes = leading
+        self._stream = stream
+
+    def plain_socket(self) -> socket.socket | None:
+        """Return the socket below, where bytes go through it as they are."""
+        if self.get_extra_info("ssl_object") is not None:
+            return None
+        found: socket.socket | None = self.get_extra_info("socket")
+        return found
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return the leading bytes first."""
+        if not self.leading:
+            return await self._stream.read(max_bytes, timeout)
+        data, self.leading = self.leading[:max_bytes], self.leading[max_bytes:]
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write."""
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Speak TLS from here on."""
+        return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the stream knows under that name."""
+        return self._stream.get_extra_info(info)

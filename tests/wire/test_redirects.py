@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from wsfleet._wire.handshake import HandshakeError
+from wsfleet._wire.redirects import Target, target_of
+
+
+def follow(location: str | None, came_from: str, status: int = 302) -> Target | None:
+    """Ask where such an answer leads."""
+    headers = {} if location is None else {"location": location}
+    return target_of(status, httpx.Headers(headers), came_from)
+
+
+@pytest.mark.parametrize(
+    ("came_from", "location", "url", "same_origin"),
+    [
+        ("ws://a/x", "/y?z=1", "ws://a/y?z=1", True),
+        ("ws://a:81/x", "y", "ws://a:81/y", True),
+        ("wss://u:p@a/x", "/y", "wss://u:p@a/y", True),
+        ("wss://u:p@a/x", "https://a/y", "wss://u:p@a/y", True),
+        ("ws://a/", "https://a/", "wss://a/", True),
+        ("ws://a/", "wss://a:8443/", "wss://a:8443/", False),
+        ("ws://a:81/", "wss://a/", "wss://a/", False),
+        ("wss://a/", "wss://b/", "wss://b/", False),
+        ("wss://u:p@a/", "//b/", "wss://b/", False),
+        ("ws://a/", "http://b/#part", "ws://b/", False),
+    ],
+)
+def test_where_a_redirect_leads(
+    came_from: str, location: str, url: str, same_origin: bool
+) -> None:
+    """Paths, hosts and schemes are followed; only the same origin may see our secrets."""
+    assert follow(location, came_from) == Target(url, same_origin)
+
+
+@pytest.mark.parametrize(
+    "location", ["ws://a/", "http://a/", "ws://b/", "ftp://a/", "//[::1", "x:", "\x00"]
+)
+def test_where_nobody_should_follow(location: str) -> None:
+    """TLS is never given up, and what is no WebSocket URL leads nowhere."""
+    with pytest.raises(HandshakeError, match="redirects"):
+        follow(location, "wss://a/")
+
+
+@pytest.mark.parametrize(("location", "status"), [(None, 302), ("/y", 200), ("/y", 304)])
+def test_what_is_no_redirect(location: str | None, status: int) -> None:
+    """Without a place to go, or another status, an answer is a refusal."""
+    assert follow(location, "ws://a/", status) is None
