@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
@@ -193,7 +193,10 @@ class ScriptedServer:
     def _end_session(self, peer: Peer) -> None:
         session = self._sessions.pop(peer, None)
         if session is not None:
-            with self._blamed():
+            with (
+                suppress(Exception),
+                self._blamed(),
+            ):  # raised at the end, not here
                 session.on_close()
 
     @contextmanager
