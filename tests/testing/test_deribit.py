@@ -255,7 +255,7 @@ async def test_tokens_end_with_their_connection_unless_a_session_has_a_name() ->
 async def test_subscriptions() -> None:
     """The answer lists what is subscribed; unknown channels are left out in silence."""
     async with MockDeribit() as server, caller(server) as one, caller(server) as two:
-        asked = [TICKER, "nosuch.channel", "book.ETH-PERPETUAL.100ms"]
+        asked = [TICKER, TICKER, "nosuch.channel", "book.ETH-PERPETUAL.100ms"]
         confirmed = [TICKER, "book.ETH-PERPETUAL.100ms"]
         assert await one.result("public/subscribe", channels=asked) == confirmed
         assert server.sessions[0].channels == set(confirmed)
@@ -319,8 +319,8 @@ async def test_a_heartbeat_that_is_answered_goes_on() -> None:
         assert kinds == ["heartbeat", "test_request"] * 3
         assert await client.result("public/disable_heartbeat") == "ok"
         assert server.sessions[0].heartbeat_interval is None
-        client.notified.clear()
-        assert not await closes(client.socket, within=0.15)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.socket.recv(), 0.15)
 
 
 @on_asyncio
@@ -356,9 +356,22 @@ async def test_a_test_request_on_command() -> None:
 
 
 @on_asyncio
+async def test_one_answer_is_enough_for_two_test_requests() -> None:
+    """One answer, or switching the heartbeat off, settles all that was asked before."""
+    async with MockDeribit(heartbeat_grace=0.1) as server:
+        async with caller(server) as one, caller(server) as two:
+            await server.test_request()
+            await server.test_request()
+            await one.result("public/test")
+            await two.result("public/disable_heartbeat")
+            assert not await closes(one.socket, within=0.15)
+            await two.result("public/test")
+
+
+@on_asyncio
 async def test_too_many_requests() -> None:
     """Beyond the credits comes 10028, and the venue hangs up; credits come back with time."""
-    limits = DeribitLimits(requests=Credits(cost=1, pool=2, refill=20))
+    limits = DeribitLimits(requests=Credits(cost=1, pool=2, refill=4))
     async with MockDeribit(limits=limits) as server:
         async with caller(server) as client, caller(server) as other:
             await client.result("public/test")
@@ -367,8 +380,9 @@ async def test_too_many_requests() -> None:
             assert error == {"code": 10028, "message": "too_many_requests"}
             assert await closes(client.socket)
             assert await other.result("public/subscribe", channels=[TICKER]) == [TICKER]
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(0.27)
             await other.result("public/test")
+            assert (await other.error("public/test"))["code"] == 10028
 
 
 @on_asyncio
