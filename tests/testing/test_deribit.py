@@ -355,6 +355,13 @@ async def test_a_test_request_on_command() -> None:
             assert await good.result("public/test") == {"version": "1.2.26"}
 
 
+async def test_a_test_request_to_nobody() -> None:
+    """To ask where nobody is connected is an error, not silence."""
+    async with MockDeribit() as server:
+        with pytest.raises(TimeoutError):
+            await server.test_request()
+
+
 @on_asyncio
 async def test_one_answer_is_enough_for_two_test_requests() -> None:
     """One answer, or switching the heartbeat off, settles all that was asked before."""
