@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
+
+from wsfleet.errors import JsonRpcError
 
 if TYPE_CHECKING:
     from .correlation import RequestId
@@ -126,5 +128,22 @@ def decode_json_text(text: str) -> Any:
     return _decode_json(text)
 
 
-Decode: TypeAlias = Callable[[str], Any]
-"""What a user gives as `decode`."""
+def result_of(response: Any, temporary: frozenset[int] = frozenset()) -> Any:
+    """
+    Return a JSON-RPC response's result.
+
+    Args:
+        response: decoded.
+        temporary: numbers of errors after which the same request may succeed later.
+
+    Raises:
+        JsonRpcError: it has an error instead.
+    """
+    error = response.get("error")
+    if error is None:
+        return response.get("result")
+    if not isinstance(error, dict):
+        raise JsonRpcError(0, str(error))
+    raised = JsonRpcError(error.get("code", 0), error.get("message", ""), error.get("data"))
+    raised.recoverable = raised.code in temporary
+    raise raised
