@@ -23,6 +23,7 @@ from ._client.limits import Limiter, SlidingWindow, TokenBucket
 from ._client.line import LimiterStatus
 from ._client.metrics import StateMetrics
 from ._client.pulse import Pulse
+from ._client.split import SplitLimiter
 from ._client.states import ClientState
 from ._client.venue import Venue
 from ._pool.candidates import Candidate
@@ -58,6 +59,7 @@ __all__ = [
     "Pulse",
     "ServerBeat",
     "SlidingWindow",
+    "SplitLimiter",
     "StateMetrics",
     "SubscriptionState",
     "TokenBucket",

@@ -40,9 +40,15 @@ class Authentication:
         self._temporary = temporary
         self._grant: Grant | None = None
 
+    async def begin(self, dialogue: Dialogue) -> None:
+        """Log in on a new connection; see `log_in`."""
+        if self._grant is not None and not self._grant.portable:
+            self._grant = None
+        await self.log_in(dialogue)
+
     async def log_in(self, dialogue: Dialogue) -> None:
         """
-        Log in.
+        Log in, with the refresh token of the last login where there is one.
 
         Raises:
             SessionRejectedError: the server refused.

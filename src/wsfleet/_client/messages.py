@@ -100,6 +100,24 @@ def read_envelope(text: str) -> Envelope | None:
         return None
 
 
+class _Called(msgspec.Struct):
+    method: str = ""
+
+
+_decode_called = msgspec.json.Decoder(_Called).decode
+
+
+def method_of(message: Sendable) -> str:
+    """Return the method that a message, str or mapping, calls; "" where it calls none."""
+    if isinstance(message, Mapping):
+        method = message.get("method")
+        return method if isinstance(method, str) else ""
+    try:
+        return _decode_called(message).method if isinstance(message, str) else ""
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ""
+
+
 def is_response(message: Mapping[str, Any]) -> bool:
     """Whether a decoded object answers a request (JSON-RPC 2.0 section 5)."""
     return ("result" in message or "error" in message) and "method" not in message

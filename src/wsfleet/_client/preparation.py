@@ -79,7 +79,7 @@ class Preparation:
             SendError: the connection has ended.
         """
         if self._authentication is not None:
-            await self._within("the login", self._authentication.log_in(dialogue))
+            await self._within("the login", self._authentication.begin(dialogue))
         for call in self._venue.calls:
             await self._within(_name_of(call), self._make(dialogue, call))
         if not self._subscriptions.channels.held():

@@ -63,10 +63,12 @@ class Grant:
     Attributes:
         refresh_token: to log in again without the secret, once.
         expires_in: seconds for which the login holds, or None for as long as the connection.
+        portable: whether the refresh token is good on another connection, too.
     """
 
     refresh_token: str | None = field(default=None, repr=False)
     expires_in: float | None = None
+    portable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

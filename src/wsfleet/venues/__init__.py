@@ -17,7 +17,7 @@ from wsfleet._client.venue import (
     json_rpc_batches,
 )
 
-from .deribit import deribit
+from .deribit import deribit, deribit_limiter
 from .json_rpc import json_rpc
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Login",
     "Venue",
     "deribit",
+    "deribit_limiter",
     "json_rpc",
     "json_rpc_ack",
     "json_rpc_batches",

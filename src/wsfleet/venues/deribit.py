@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsfleet._client.heartbeats import JsonRpcHeartbeat
 from wsfleet._client.limits import TokenBucket
+from wsfleet._client.messages import method_of
+from wsfleet._client.split import SplitLimiter
 from wsfleet._client.venue import Batch, Grant, Login, Venue, json_rpc_ack, json_rpc_batches
 from wsfleet.errors import ConfigError
 
@@ -37,22 +39,20 @@ TEMPORARY: Final = frozenset(
 SHORTEST_HEARTBEAT: Final = 10.0
 """Seconds; Deribit refuses shorter intervals."""
 
-BURST: Final = 100.0
-"""Requests that may be sent at once."""
+MARGIN: Final = 0.8
+"""Share of each burst that is used: on its way, what was sent apart arrives together."""
 
-RATE: Final = 20.0
-"""Requests per second in the long run."""
-
-SUBSCRIBE_COST: Final = 10.0
-"""What a call that subscribes counts for: ten of them may be sent at once."""
-
-_SUBSCRIBING: Final = ("public/subscribe", "private/subscribe")
+_SUBSCRIBING: Final = frozenset({"public/subscribe", "private/subscribe"})
+_ORDERING: Final = frozenset(
+    {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
+)
 
 
 def deribit(
     *,
     client_id: str | None = None,
     client_secret: str | None = None,
+    session: str | None = None,
     cancel_on_disconnect: bool = False,
     heartbeat_interval: float = 30.0,
     login_timeout: float = 5.0,
@@ -61,13 +61,16 @@ def deribit(
     """
     Return Deribit's profile.
 
-    With credentials, each connection logs in before anything else, with the refresh token of
-    the last login where there is one, and renews the login before it expires; a refused login
-    ends the client. Channels that begin with "user." are subscribed privately.
+    With credentials, each connection logs in before anything else and renews its login before
+    it expires; a refused login ends the client. Channels that begin with "user." are subscribed
+    privately.
 
     Args:
         client_id: the API key's id.
         client_secret: its secret; never shown.
+        session: names a session that outlives its connections: later ones log in with its
+            refresh token. Without a name a login ends with its connection, and the secret is
+            sent again.
         cancel_on_disconnect: whether orders of a connection are cancelled when it drops; needs
             credentials.
         heartbeat_interval: seconds between the venue's heartbeats, 10 or more.
@@ -87,7 +90,7 @@ def deribit(
         )
     login = None
     if client_id is not None and client_secret is not None:
-        login = _login(client_id, client_secret, login_timeout)
+        login = _login(client_id, client_secret, session, login_timeout)
     return Venue(
         name="deribit",
         subscribe=partial(_batches, "subscribe"),
@@ -97,19 +100,36 @@ def deribit(
         login=login,
         calls=(_CANCEL_ON_DISCONNECT,) if cancel_on_disconnect else (),
         heartbeat=JsonRpcHeartbeat(interval=heartbeat_interval),
-        limiter=_limiter,
+        limiter=deribit_limiter,
         temporary=TEMPORARY,
     )
 
 
-def cost(message: Any) -> float:
-    """Return what a message counts for in Deribit's limit, in requests."""
-    method = message.get("method") if isinstance(message, dict) else None
-    return SUBSCRIBE_COST if method in _SUBSCRIBING else 1.0
+def deribit_limiter() -> SplitLimiter:
+    """
+    Return a limiter that keeps one account within Deribit's limits: 20 requests per second
+    after a burst of 100, 10 in a burst and 3.3 per second that subscribe, 20 in a burst and 5
+    per second that place or cancel orders (the lowest tier), each with a margin.
+
+    Each client with Deribit's profile has one of its own. The limits are the account's: clients
+    of one account should share one, as `limiter=`.
+    """
+    return SplitLimiter(
+        {
+            "requests": TokenBucket(100 * MARGIN, 20),
+            "subscribe": TokenBucket(10 * MARGIN, 10 / 3),
+            "orders": TokenBucket(20 * MARGIN, 5),
+        },
+        _kind_of,
+        default="requests",
+    )
 
 
-def _limiter() -> TokenBucket:
-    return TokenBucket(BURST, RATE, cost)
+def _kind_of(message: Any) -> str:
+    method = method_of(message)
+    if method in _SUBSCRIBING:
+        return "subscribe"
+    return "orders" if method in _ORDERING else "requests"
 
 
 _CANCEL_ON_DISCONNECT: Final[Call] = {
@@ -127,22 +147,29 @@ def _batches(verb: str, channels: Sequence[str], *, removes: bool = False) -> It
             yield from json_rpc_batches(f"{scope}/{verb}", removes=removes)(names)
 
 
-def _login(client_id: str, client_secret: str, timeout: float) -> Login:
+def _login(client_id: str, client_secret: str, session: str | None, timeout: float) -> Login:
+    credentials = {"client_id": client_id, "client_secret": client_secret}
+    if session is not None:
+        credentials["scope"] = f"session:{session}"
+
     def request(grant: Grant | None) -> Call:
         if grant is not None:
             return _auth(grant_type="refresh_token", refresh_token=grant.refresh_token)
-        return _auth(
-            grant_type="client_credentials", client_id=client_id, client_secret=client_secret
-        )
+        return _auth(grant_type="client_credentials", **credentials)
 
-    return Login(request=request, read=_granted, timeout=timeout)
+    read = partial(_granted, portable=session is not None)
+    return Login(request=request, read=read, timeout=timeout)
 
 
 def _auth(**params: Any) -> Call:
     return {"jsonrpc": "2.0", "method": "public/auth", "params": params}
 
 
-def _granted(response: Mapping[str, Any]) -> Grant:
+def _granted(response: Mapping[str, Any], *, portable: bool) -> Grant:
     result = response.get("result")
     known = result if isinstance(result, dict) else {}
-    return Grant(refresh_token=known.get("refresh_token"), expires_in=known.get("expires_in"))
+    return Grant(
+        refresh_token=known.get("refresh_token"),
+        expires_in=known.get("expires_in"),
+        portable=portable,
+    )
