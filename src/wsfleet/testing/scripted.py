@@ -227,12 +227,11 @@ class ScriptedServer:
 
     def _end_session(self, peer: Peer) -> None:
         session = self._sessions.pop(peer, None)
-        if session is not None:
-            with (
-                suppress(Exception),
-                self._blamed(),
-            ):  # raised at the end, not here
-                session.on_close()
+        if session is None:
+            return
+        # What it raises is raised at the block's end; here it would keep the socket open.
+        with suppress(Exception), self._blamed():
+            session.on_close()
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
