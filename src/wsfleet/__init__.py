@@ -13,6 +13,8 @@ from ._client.limits import Limiter, SlidingWindow, TokenBucket
 from ._client.line import LimiterStatus
 from ._client.metrics import StateMetrics
 from ._client.states import ClientState
+from ._explain.advice import Explanation
+from ._explain.explain import explain
 from ._pool.candidates import Candidate
 from ._pool.child import ChildSpec
 from ._pool.health_rows import PoolHealth
@@ -30,6 +32,7 @@ __all__ = [
     "Config",
     "Deflate",
     "Event",
+    "Explanation",
     "Handler",
     "Heartbeat",
     "HeartbeatHealth",
@@ -47,5 +50,6 @@ __all__ = [
     "UnmatchedResponse",
     "connect",
     "errors",
+    "explain",
     "recording",
 ]

@@ -76,20 +76,25 @@ async def test_events_can_be_json() -> None:
     ],
 )
 async def test_bad_usage_is_one_clear_line(arguments: list[str]) -> None:
-    """A bad URL or option is told in one line: exit 2."""
+    """A bad URL or option is told in one line, with what to do: exit 2."""
     done = await run(["connect", *arguments])
 
     assert done.stderr.count(b"\n") == 1
+    assert done.stderr.endswith(b". Correct that value; nothing was opened or sent.\n")
     assert done.stderr.startswith(b"wsfleet: ")
     assert (done.stdout, done.returncode) == (b"", 2)
 
 
 async def test_nothing_reachable_is_told() -> None:
-    """Without a reachable endpoint the events show why, one line says it: exit 1."""
+    """
+    Without a reachable endpoint the events show why, and a line for each endpoint says what to
+    do: exit 1.
+    """
     done = await run(["connect", "ws://127.0.0.1:1/", "--wait", "0.5"], "line\n")
 
     assert b"client.reconnect_scheduled" in done.stderr
     assert b"wsfleet: none of 1 clients could connect\n" in done.stderr
+    assert done.stderr.count(b". Check host and port, and that the server runs.\n") == 1
     assert done.returncode == 1
 
 
@@ -112,6 +117,7 @@ async def test_a_message_that_failed_is_one_line() -> None:
         )
 
     assert b"wsfleet: line 1: outcome unknown: no response to request 1" in done.stderr
+    assert b"raise `request_timeout`.\n" in done.stderr
     assert done.returncode == 3
 
 

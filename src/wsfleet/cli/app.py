@@ -10,7 +10,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from wsfleet import recording
+from wsfleet import explain, recording
 from wsfleet.errors import ConfigError, WsfleetError
 
 from .demo import run_demo
@@ -109,7 +109,7 @@ def connect(  # noqa: PLR0917 - typer makes options of them
             request_timeout=request_timeout,
         )
     except ConfigError as exc:
-        complain(str(exc))
+        complain(str(explain(exc)))
         raise typer.Exit(BAD_USAGE) from None
     raise typer.Exit(
         anyio.run(
@@ -158,7 +158,7 @@ def replay(
         else:
             anyio.run(serve_recording, playing, serve)
     except (OSError, WsfleetError) as exc:
-        complain(str(exc))
+        complain(f"{exc}. {explain(exc).suggestion}")
         raise typer.Exit(BAD_USAGE) from None
 
 
