@@ -13,6 +13,7 @@ from ._client.limits import Limiter, SlidingWindow, TokenBucket
 from ._client.line import LimiterStatus
 from ._client.metrics import StateMetrics
 from ._client.states import ClientState
+from ._describe.describe import describe
 from ._explain.advice import Explanation
 from ._explain.explain import explain
 from ._pool.candidates import Candidate
@@ -49,6 +50,7 @@ __all__ = [
     "TokenBucket",
     "UnmatchedResponse",
     "connect",
+    "describe",
     "errors",
     "explain",
     "recording",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from wsfleet import connect
+from wsfleet import connect, describe
 from wsfleet.recording.lines import header_line, text_line
 from wsfleet.testing import MockServer, json_rpc
 
@@ -271,6 +271,49 @@ async def test_a_reader_that_leaves_ends_the_replay(tmp_path: Path) -> None:
             assert await process.wait() == 0
             with pytest.raises(anyio.EndOfStream):
                 await process.stderr.receive()
+
+
+@pytest.mark.parametrize("name", [[], ["client"], ["Client", "send_message"], ["event"]])
+async def test_the_api_is_described_for_programs(name: list[str]) -> None:
+    """With --json what `describe` says is printed as one line of JSON: exit 0."""
+    done = await run(["describe", *name, "--json"])
+
+    assert json.loads(done.stdout) == describe(*name)
+    assert (done.stdout.count(b"\n"), done.stderr, done.returncode) == (1, b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ([], ["wsfleet (module)", "    connect (async context manager)"]),
+        (["Client.close"], ["wsfleet.Client.close (async method)", "    close() -> None"]),
+        (["Client", "send_message"], ["parameters", "    message: Sendable", "raises"]),
+        (["Client"], ["attributes", "    url: str", "    close() -> None (async method)"]),
+        (["Config"], ["    timeout: float = 5.0"]),
+        (["config", "timeout"], ["    float = 5.0"]),
+        (["clientstate"], ["values", "    CONNECTED = 'connected'"]),
+        (["clientstate", "connected"], ["    'connected'"]),
+        (["errors"], ["    |   +-- DnsError"]),
+    ],
+)
+async def test_the_api_is_described_for_people(name: list[str], lines: list[str]) -> None:
+    """Without --json it is text, no wider than 80 columns: exit 0."""
+    done = await run(["describe", *name])
+
+    printed = done.stdout.decode().splitlines()
+    assert set(lines) <= set(printed)
+    assert max(map(len, printed)) <= 80
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+async def test_a_name_that_is_not_there_is_one_clear_line() -> None:
+    """A name that is not public is told in one line, with those that are near: exit 2."""
+    done = await run(["describe", "Cleint"])
+
+    assert done.stderr == (
+        b"wsfleet: name 'Cleint' is not public in wsfleet; did you mean Client?\n"
+    )
+    assert (done.stdout, done.returncode) == (b"", 2)
 
 
 async def test_the_demo_adds_up() -> None:

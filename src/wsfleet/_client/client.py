@@ -238,6 +238,9 @@ class Client:
         """
         Send one message at once, from a sync handler for example; never waits for a response.
 
+        Args:
+            message: as for `send_message`.
+
         Raises:
             anyio.WouldBlock: not sent: the write buffer is above its high-water mark.
             RateLimitedError: not sent: the limiter has no room now.

@@ -52,6 +52,9 @@ class Heartbeat(Protocol):
         Beat for as long as the connection lasts; return when the peer is to be given up as
         dead.
 
+        Args:
+            pulse: what it can do with the connection.
+
         Cancelled when the connection ends otherwise.
         """
 
@@ -77,7 +80,12 @@ class PingPong:
                 )
 
     async def run(self, pulse: Pulse) -> None:
-        """Ping at each interval; return when one was not answered."""
+        """
+        Ping at each interval; return when one was not answered.
+
+        Args:
+            pulse: what it can do with the connection.
+        """
         interval = pulse.interval if self.interval is None else self.interval
         while True:
             await anyio.sleep(interval)
@@ -119,6 +127,9 @@ class Pulse:
 
         It seems dead when for `timeout` seconds nothing came at all. Time in which we did not
         read is not counted, and a pong may wait behind data that still arrives.
+
+        Args:
+            timeout: seconds.
         """
         self._count += 1
         self._awaited = self._count.to_bytes(8)
@@ -146,6 +157,9 @@ class Pulse:
     def on_pong(self, payload: bytes) -> None:
         """
         Take a pong; those that answer no ping of ours are ignored (RFC 6455 section 5.5.3).
+
+        Args:
+            payload: its application data.
         """
         if payload == self._awaited:
             self._pong.set()
