@@ -122,6 +122,7 @@ def test_a_config_is_described() -> None:
         "description": "the longest wait before the first retry; it doubles with each.",
     }
     assert rows["url"]["default"] is None
+    assert rows["safe_url"]["type"] == "str"
     assert rows["safe_url"]["description"] == "The URL without its secrets."
     assert describe("config", "retry_delay")["default"] == "1.0"
 
@@ -162,6 +163,12 @@ def test_a_context_manager_says_what_it_gives() -> None:
     )
 
 
+def test_an_event_says_how_it_is_made() -> None:
+    """What a handler gets has its members and types, and no default where there is none."""
+    assert describe("Message")["signature"] == "Message(data: Any)"
+    assert describe("Message", "data")["default"] is None
+
+
 def test_an_enum_lists_its_values() -> None:
     """The states of a client, and each by itself."""
     assert [row["value"] for row in describe("ClientState")["values"]] == list(
@@ -179,12 +186,15 @@ def test_an_alias_says_what_it_stands_for() -> None:
 
 
 def test_an_error_has_what_its_bases_have() -> None:
-    """An error tells the attributes of its bases, and its own default."""
-    rows = {
-        row["name"]: row["default"] for row in describe("ConnectTimeoutError")["attributes"]
-    }
+    """An error tells the attributes of its bases, their types, and its own default."""
+    rows = describe("ConnectTimeoutError")["attributes"]
 
-    assert rows == {"url": None, "detail": None, "attempts": None, "recoverable": "True"}
+    assert [(row["name"], row["type"], row["default"]) for row in rows] == [
+        ("url", "str", None),
+        ("detail", "str", None),
+        ("attempts", None, None),
+        ("recoverable", "bool", "True"),
+    ]
     assert describe("TlsError")["signature"] == (
         "TlsError(url: str, detail: str, recoverable: bool = False)"
     )

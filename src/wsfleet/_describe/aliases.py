@@ -25,13 +25,9 @@ def alias(name: str, value: object) -> tuple[str, str]:
 
 
 def _homes(name: str, value: object) -> Iterator[ModuleType]:
-    """Yield the modules that define it; others only import it."""
+    """Yield the modules that have it: the one that defines it, and those that import it."""
     for path, module in list(sys.modules.items()):
-        if (
-            path.partition(".")[0] == PACKAGE
-            and vars(module).get(name) is value
-            and inspect.get_annotations(module).get(name) == "TypeAlias"
-        ):
+        if path.partition(".")[0] == PACKAGE and vars(module).get(name) is value:
             yield module
 
 

@@ -131,22 +131,30 @@ def _fields(cls: type) -> list[str]:
 def _attribute(cls: type, name: str, said: str) -> dict[str, Any]:
     value = inspect.getattr_static(cls, name, Parameter.empty)
     made = constructor(cls)
-    parameter = made.parameters.get(name) if made is not None else None
-    annotation, default = _annotation(cls, name), Parameter.empty
-    if parameter is not None:
-        annotation = parameter.annotation if annotation is Parameter.empty else annotation
-        default = parameter.default
+    parameter = None if made is None else made.parameters.get(name)
     if isinstance(value, property):
-        annotation = inspect.get_annotations(value.fget).get("return", annotation)  # type: ignore[arg-type]
         said = said or parse(value.__doc__).summary
-    elif default is Parameter.empty and not inspect.isdatadescriptor(value):
-        default = value
     return {
         "name": name,
-        "type": type_text(annotation),
-        "default": default_text(default),
+        "type": type_text(_type_of(cls, name, value, parameter)),
+        "default": default_text(_default_of(value, parameter)),
         "description": said,
     }
+
+
+def _type_of(cls: type, name: str, value: Any, parameter: Parameter | None) -> Any:
+    if isinstance(value, property) and value.fget is not None:
+        return inspect.signature(value.fget).return_annotation
+    annotation = _annotation(cls, name)
+    if annotation is Parameter.empty and parameter is not None:
+        return parameter.annotation
+    return annotation
+
+
+def _default_of(value: Any, parameter: Parameter | None) -> Any:
+    if parameter is not None and parameter.default is not Parameter.empty:
+        return parameter.default
+    return Parameter.empty if inspect.isdatadescriptor(value) else value
 
 
 def _annotation(cls: type, name: str) -> Any:
