@@ -81,7 +81,13 @@ class WsfleetError(Exception):
 
 
 class ConfigError(WsfleetError, ValueError):
-    """An option has a value that can never work; nothing was opened."""
+    """
+    An option has a value that can never work; nothing was opened.
+
+    Attributes:
+        option: its name.
+        problem: what is wrong with the value, in words.
+    """
 
     def __init__(self, option: str, problem: str) -> None:
         super().__init__(option, problem)
@@ -196,6 +202,7 @@ class NotConnectedError(SendError):
     There is no connection at this moment; nothing was sent.
 
     Attributes:
+        client: the client's name.
         state: what `get_state()` said: "connecting", "disconnected", or "closed" when it will
             not come back.
     """
@@ -220,6 +227,11 @@ class RequestTimeoutError(SendError, TimeoutError):
 
     `sent` is None once the request was handed over (the server may have acted on it), and False
     when the timeout passed while it still waited for room in the write buffer.
+
+    Attributes:
+        client: the client's name.
+        request_id: the request's `id`.
+        timeout: seconds that it had.
     """
 
     recoverable: bool = True
@@ -253,6 +265,7 @@ class DisconnectedError(SendError):
     The connection dropped, and with it the answers that were awaited.
 
     Attributes:
+        client: the client's name.
         code: the peer's close code (RFC 6455 section 7.4), or None when it sent none.
         reason: the peer's words, or what broke.
     """
@@ -278,6 +291,10 @@ class DisconnectedError(SendError):
 class DuplicateRequestIdError(SendError):
     """
     A request with this id still awaits its response on this client; the second was not sent.
+
+    Attributes:
+        client: the client's name.
+        request_id: the `id` that is taken.
     """
 
     def __init__(self, client: str, request_id: object) -> None:
@@ -385,6 +402,7 @@ class SubscriptionRejectedError(WsfleetError):
     The venue refused channels; those that it took with the same call stay subscribed.
 
     Attributes:
+        client: whose channels they are.
         rejected: each refused channel with the venue's words.
         confirmed: the channels of the call that are subscribed.
     """
@@ -404,7 +422,13 @@ class SubscriptionRejectedError(WsfleetError):
 
 
 class InboxOverflowError(WsfleetError):
-    """Events came faster than they were taken, and `overflow="fail"` asks to fail then."""
+    """
+    Events came faster than they were taken, and `overflow="fail"` asks to fail then.
+
+    Attributes:
+        client: the client's name.
+        size: events that its inbox holds.
+    """
 
     recoverable: bool = True
 
@@ -445,6 +469,11 @@ class RestartLimitError(WsfleetError):
     Clients crashed more often than the supervisor tolerates; all of them were stopped.
 
     The last crash is its `__cause__`.
+
+    Attributes:
+        client: the name of the one that crashed last.
+        max_restarts: crashes that are tolerated within `max_seconds`.
+        max_seconds: the length of that window.
     """
 
     def __init__(self, client: str, max_restarts: int, max_seconds: float) -> None:

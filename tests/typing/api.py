@@ -7,8 +7,9 @@ Rule 1: a line here is a promise; a type that changes is a change for users.
 from __future__ import annotations
 
 import re
-from typing import assert_type
+from typing import Any, assert_type
 
+from wsfleet import Explanation, describe, explain
 from wsfleet.testing import FaultProxy, MockServer, json_rpc
 
 
@@ -23,3 +24,11 @@ async def a_server_in_a_test() -> None:
         await server.simulate_disconnect(1008)
         proxy.latency = 0.2
         proxy.cut_after(bytes=100)
+
+
+def an_error_and_the_api_as_data(error: BaseException) -> None:
+    """What is explained and described has plain types."""
+    told = explain(error)
+    assert_type(told, Explanation)
+    assert_type((told.message, told.suggestion, told.recoverable), tuple[str, str, bool])
+    assert_type(describe("Client", "send_message"), dict[str, Any])
