@@ -190,7 +190,9 @@ def signed(server: MockDeribit, seconds_ago: float = 0) -> dict[str, Any]:
 async def test_a_signature_instead_of_the_secret() -> None:
     """A signature of the moment logs in; an old or a wrong one does not."""
     async with MockDeribit() as server, caller(server) as client:
-        for wrong in (signed(server, 61), signed(server) | {"signature": "00"}):
+        right = signed(server)
+        stranger = right | {"client_id": "you"}
+        for wrong in (signed(server, 61), right | {"signature": "00"}, stranger):
             assert (await client.error("public/auth", **wrong))["code"] == 13004
         assert "access_token" in await client.result("public/auth", **signed(server))
 
@@ -227,9 +229,11 @@ async def test_logins_expire() -> None:
 async def test_logins_expire_on_command() -> None:
     """A test need not wait for a login to expire."""
     async with MockDeribit() as server, caller(server) as client:
-        await client.log_in(server)
+        login = await client.log_in(server)
         await server.expire_tokens()
+        token = {"access_token": login["access_token"]}
         assert (await client.error("private/get_open_orders"))["code"] == 13009
+        assert (await client.error("private/get_open_orders", **token))["code"] == 13009
 
 
 @on_asyncio
@@ -249,6 +253,8 @@ async def test_tokens_end_with_their_connection_unless_a_session_has_a_name() ->
             assert (await client.error("private/get_open_orders"))["code"] == 13009
             refresh = {"grant_type": "refresh_token", "refresh_token": own["refresh_token"]}
             assert (await client.error("public/auth", **refresh))["code"] == 13009
+            again = refresh | {"refresh_token": named["refresh_token"]}
+            assert (await client.result("public/auth", **again))["scope"] == named["scope"]
 
 
 @on_asyncio
@@ -330,8 +336,11 @@ async def test_a_heartbeat_that_is_not_answered_closes() -> None:
         began = time.monotonic()
         await client.result("public/set_heartbeat", interval=10)
         await client.result("public/get_time")
+        (session,) = server.sessions
         assert await closes(client.socket)
         assert 0.1 <= time.monotonic() - began < 0.6  # one interval, and one of grace
+        await server.wait_for_connections(0)
+        assert session.heartbeat_interval is None
 
 
 @on_asyncio
@@ -353,6 +362,13 @@ async def test_a_test_request_on_command() -> None:
             await good.result("public/test")
             assert await closes(bad.socket)
             assert await good.result("public/test") == {"version": "1.2.26"}
+
+
+async def test_a_test_request_to_nobody() -> None:
+    """To ask where nobody is connected is an error, not silence."""
+    async with MockDeribit() as server:
+        with pytest.raises(TimeoutError):
+            await server.test_request()
 
 
 @on_asyncio
