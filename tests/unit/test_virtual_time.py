@@ -9,7 +9,7 @@ import httpx
 import pytest
 from httpx_ws.transport import ASGIWebSocketTransport
 
-from wsfleet import Message, connect
+from wsfleet import Gap, Message, connect
 from wsfleet.testing import MockServer
 from wsfleet.testing.virtual_time import VirtualTimeLoop, all_tasks_blocked, time_is_virtual
 
@@ -95,9 +95,11 @@ async def test_a_client_lives_hours_in_virtual_time_with_an_application_in_memor
     transport = ASGIWebSocketTransport(app)
     async with httpx.AsyncClient(transport=transport) as http:
         async with connect("ws://memory", http_client=http, heartbeat=None) as client:
-            event = await anext(aiter(client))
-            assert isinstance(event, Message)
-            assert event.data == {"hello": 2}
+            events = aiter(client)
+            gap = await anext(events)
+            assert isinstance(gap, Gap)
+            assert gap.cause == "restart"
+            assert await anext(events) == Message({"hello": 2})
     assert 3600 <= opened[1] - opened[0] <= 3600 + 6  # what closing and the backoff take
 
 
