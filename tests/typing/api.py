@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, assert_type
 
+from wsfleet import Explanation, describe, explain
 from wsfleet.testing import (
     Credits,
     DeribitLimits,
@@ -55,3 +56,11 @@ async def a_venue_in_a_test() -> None:
         assert_type(server.sessions[0].channels, frozenset[str])
         assert_type(server.orders[0].price, float | None)
         await server.wait_until(lambda: server.sessions)
+
+
+def an_error_and_the_api_as_data(error: BaseException) -> None:
+    """What is explained and described has plain types."""
+    told = explain(error)
+    assert_type(told, Explanation)
+    assert_type((told.message, told.suggestion, told.recoverable), tuple[str, str, bool])
+    assert_type(describe("Client", "send_message"), dict[str, Any])

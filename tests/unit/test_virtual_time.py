@@ -96,7 +96,9 @@ async def test_a_client_lives_hours_in_virtual_time_with_an_application_in_memor
     async with httpx.AsyncClient(transport=transport) as http:
         async with connect("ws://memory", http_client=http, heartbeat=None) as client:
             events = aiter(client)
-            assert isinstance(await anext(events), Gap)
+            gap = await anext(events)
+            assert isinstance(gap, Gap)
+            assert gap.cause == "restart"
             assert await anext(events) == Message({"hello": 2})
     assert 3600 <= opened[1] - opened[0] <= 3600 + 6  # what closing and the backoff take
 
