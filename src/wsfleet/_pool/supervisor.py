@@ -120,9 +120,11 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
     async def _start_children(self) -> None:
         assert self._tasks is not None
-        children = [self._adopt(spec) for spec in self._specs]
-        for child in children:
-            self._tasks.start_soon(self._keep, child, None)
+        children = []
+        for spec in self._specs:
+            child = self._adopt(spec)
+            self._tasks.start_soon(self._keep, child, None)  # who is adopted has an end
+            children.append(child)
         for child in children:
             await child.settled.wait()
 
@@ -133,11 +135,10 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             (c.spec.shutdown + c.spec.config.close_timeout for c in children), default=0.0
         )
         with anyio.move_on_after(grace + 1.0, shield=True):
-            begin = anyio.current_time()
             for child in children:
                 child.ask_to_stop()
             for child in children:
-                await child.stopped(begin + child.spec.shutdown)
+                await child.done.wait()
                 self._log_stopped(child, "stopped")
         self._merged.end()
 
@@ -212,7 +213,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         child = self._children.get(client)
         if child is not None:
             child.ask_to_stop()
-            await child.stopped(anyio.current_time() + child.spec.shutdown)
+            await child.done.wait()
 
     def _adopt(self, spec: ChildSpec) -> Child:
         if spec.name in self._names:

@@ -86,6 +86,20 @@ async def test_names_are_unique(network: FakeNetwork) -> None:
         await pool.start_client(B, name="a")
 
 
+async def test_children_of_one_name_are_told_at_once(network: FakeNetwork) -> None:
+    """
+    A second child of the same name ends the beginning at once, and the first is stopped.
+    """
+    specs = [ChildSpec(A, name="a"), ChildSpec(B, name="a")]
+    before = anyio.current_time()
+    with pytest.raises(ConfigError, match="'a' is taken"):
+        async with ClientSupervisor(specs, opener=network) as pool:
+            pytest.fail(f"{pool} began")
+
+    assert anyio.current_time() == before
+    assert network.server(A).open == []
+
+
 async def test_a_pool_is_used_inside_its_block(network: FakeNetwork) -> None:
     """Before and after its block a pool starts nothing, and it is entered once."""
     pool = ClientSupervisor(opener=network)

@@ -60,6 +60,34 @@ async def test_a_silent_peer_delays_a_stop_by_its_deadline(network: FakeNetwork)
         assert network.server(A).open == []
 
 
+async def test_a_stop_that_nobody_waits_for_keeps_its_deadline(network: FakeNetwork) -> None:
+    """Giving up on stop_client stops the waiting: the client is gone at its deadline."""
+    network.server(A).silent = True
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(A, shutdown=2.0, close_timeout=100.0)
+        with anyio.move_on_after(0.5):
+            await pool.stop_client(client)
+        assert pool.list_clients() == [client]
+        await anyio.sleep(1.6)
+        assert pool.list_clients() == []
+        assert network.server(A).open == []
+
+
+async def test_stopping_again_gives_no_more_time(network: FakeNetwork) -> None:
+    """A second stop_client neither lengthens nor shortens the first one's deadline."""
+    network.server(A).silent = True
+    async with (
+        ClientSupervisor(opener=network) as pool,
+        anyio.create_task_group() as tasks,
+    ):
+        client = await pool.start_client(A, shutdown=2.0, close_timeout=100.0)
+        before = anyio.current_time()
+        tasks.start_soon(pool.stop_client, client)
+        await anyio.sleep(1.5)
+        await pool.stop_client(client)
+        assert anyio.current_time() - before == pytest.approx(2.0)
+
+
 async def test_a_handler_may_stop_its_own_client(network: FakeNetwork) -> None:
     """Nothing waits for itself when a handler stops the client that called it."""
 
