@@ -99,6 +99,27 @@ async def test_a_full_inbox_pauses_reading(network: FakeNetwork) -> None:
     assert got == list(range(20))
 
 
+async def test_a_full_inbox_stays_bounded_over_a_reconnect(network: FakeNetwork) -> None:
+    """
+    With "block" a loop that stands still while its connection is replaced is not flooded by the
+    new one, and loses nothing.
+    """
+    server = network.server(URL)
+    async with connect(URL, opener=network, inbox_size=4) as client:
+        loop = aiter(client)
+        for n in range(10):
+            server.link.send(n)
+        server.link.drop()
+        await anyio.sleep(2)
+        for n in range(10, 1000):
+            server.link.send(n)
+        metrics = client.get_state_metrics()
+        assert server.link.reading_paused
+        assert (metrics.generation, metrics.inbox, metrics.reading_paused) == (2, 6, True)
+        got = [(await anext(loop)).data for _ in range(995)]
+        assert got == [0, 1, 2, 3, 4, *range(10, 1000)]
+
+
 @pytest.mark.parametrize(
     ("overflow", "kept"), [("drop_oldest", [6, 7, 8, 9]), ("drop_newest", [0, 1, 2, 3])]
 )
