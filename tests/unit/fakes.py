@@ -184,6 +184,11 @@ class FakeServer:
         for link in list(self.open):
             link.drop()
 
+    def answer_all(self, result: Any) -> None:
+        """Answer the requests of the latest connection, late."""
+        for text in self.link.texts:
+            self.link.send({"id": msgspec.json.decode(text)["id"], "result": result})
+
     @property
     def link(self) -> FakeLink:
         """The latest connection."""

@@ -11,14 +11,19 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import structlog
 
 from wsfleet._client.client import Client, result_of
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import ConfigError, NoConnectionsError, RestartLimitError
+from wsfleet.errors import (
+    ConfigError,
+    NoConnectionsError,
+    NotConnectedError,
+    RestartLimitError,
+)
 
 from .balancing import send_over
 from .candidates import discover
@@ -46,6 +51,9 @@ if TYPE_CHECKING:
     from .child import Restart
 
 _log = structlog.get_logger("wsfleet")
+
+_ids: Final = itertools.count(1)
+"""Of balanced requests: over all pools, because one may route over the clients of another."""
 
 
 class ClientSupervisor(anyio.AsyncContextManagerMixin):
@@ -87,7 +95,6 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._ready = Ready()
         self._router = Router()
         self._merged = Merged()
-        self._ids = itertools.count(1)
         self._tasks: TaskGroup | None = None
         self._block = anyio.CancelScope()
         self._stopping = False
@@ -175,6 +182,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Raises:
             ConfigError: an option has a value that can never work, or the name is taken.
             ConnectError: no connection could be opened; no child is left.
+            NotConnectedError: it was stopped before it was connected; no child is left.
             RuntimeError: the supervisor's block has not begun, or has ended.
 
         Cancelling it leaves no child.
@@ -195,6 +203,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         child = self._adopt(spec)
         await self._tasks.start(self._start, child)
         child.scope.shield = True  # see _keep
+        if not child.client.life.generation:
+            await child.done.wait()
+            raise NotConnectedError(child.client.name, "closed")
         return child.client
 
     def list_clients(self) -> list[Client]:
@@ -346,7 +357,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             JsonRpcError: the server answered with an error.
             SendError: as for `send_balanced`.
         """
-        message = {"jsonrpc": "2.0", "id": f"balanced-{next(self._ids)}", "method": method}
+        message = {"jsonrpc": "2.0", "id": f"balanced-{next(_ids)}", "method": method}
         if params is not None:
             message["params"] = params
         return result_of(

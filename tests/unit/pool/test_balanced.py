@@ -132,8 +132,7 @@ async def test_busy_clients_get_less(network: FakeNetwork) -> None:
             await anyio.sleep(1)
             pending = [row.pending for row in pool.pool_health()]
             for url in (A, B, C):
-                for n in range(1, 31):
-                    network.server(url).link.send({"id": f"balanced-{n}", "result": 0})
+                network.server(url).answer_all(0)
         assert pending == [10, 10, 10]
 
 
@@ -166,6 +165,29 @@ async def test_stopped_and_foreign_clients_are_passed_over(network: FakeNetwork)
         message = {"id": 1, "method": "m"}
         answer = await pool.send_balanced(message, client_discovery=lambda: found)
         assert answer == {"id": 1, "result": B}
+
+
+async def test_two_pools_may_route_over_one_client(network: FakeNetwork) -> None:
+    """
+    Requests that two pools send over the same client at once have ids of their own.
+    """
+    a = network.server(A)
+    a.answer = None
+    async with (
+        ClientSupervisor([ChildSpec(A)], opener=network) as pool,
+        ClientSupervisor(opener=network) as other,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def ask(one: ClientSupervisor) -> None:
+            answer = await one.request_balanced("m", client_discovery=pool.list_clients)
+            assert answer == 0
+
+        tasks.start_soon(ask, pool)
+        tasks.start_soon(ask, other)
+        await anyio.sleep(1)
+        assert len(a.link.texts) == 2
+        a.answer_all(0)
 
 
 async def test_waiting_for_connections(network: FakeNetwork) -> None:

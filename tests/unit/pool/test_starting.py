@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.unit.pool.fleet import A, B
-from wsfleet import ChildSpec, ClientState, ClientSupervisor
+from wsfleet import ChildSpec, Client, ClientState, ClientSupervisor
 from wsfleet.errors import (
     ConfigError,
     ConnectRefusedError,
+    NotConnectedError,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +76,68 @@ async def test_start_client_cancelled_leaves_no_child(network: FakeNetwork) -> N
         with anyio.move_on_after(1):
             await pool.start_client(A)
         assert pool.list_clients() == []
+
+
+@pytest.mark.parametrize("how", ["stop", "close"])
+async def test_start_client_of_one_that_is_stopped_meanwhile(
+    network: FakeNetwork, how: str
+) -> None:
+    """A client that is stopped before it connected is never returned as if it had."""
+    network.server(A).hang = True
+    async with ClientSupervisor(opener=network) as pool, anyio.create_task_group() as tasks:
+
+        async def end() -> None:
+            await anyio.sleep(1)
+            (client,) = pool.list_clients()
+            await (pool.stop_client(client) if how == "stop" else client.close())
+
+        tasks.start_soon(end)
+        with pytest.raises(NotConnectedError, match="closed"):
+            await pool.start_client(A)
+        assert pool.list_clients() == []
+
+
+async def test_start_client_while_the_pool_ends(network: FakeNetwork) -> None:
+    """Who waits for a client while the pool's block ends is told, and nothing is left."""
+    network.server(A).hang = True
+    told: list[NotConnectedError] = []
+
+    async def start() -> None:
+        with pytest.raises(NotConnectedError) as caught:
+            await pool.start_client(A)
+        told.append(caught.value)
+
+    async with anyio.create_task_group() as tasks:
+        async with ClientSupervisor(opener=network) as pool:
+            tasks.start_soon(start)
+            await anyio.sleep(1)
+
+    assert len(told) == 1
+    assert pool.list_clients() == []
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_start_client_cancelled_at_any_step(network: FakeNetwork, steps: int) -> None:
+    """
+    However far a start has come when its caller gives up, the client is returned or gone, and
+    the pool lives on.
+    """
+    got: list[Client] = []
+    async with ClientSupervisor(opener=network) as pool:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+
+                async def give_up() -> None:
+                    for _ in range(steps):
+                        await checkpoint()
+                    scope.cancel()
+
+                tasks.start_soon(give_up)
+                got.append(await pool.start_client(A))
+        await anyio.sleep(1)
+        assert pool.list_clients() == got
+        assert len(network.server(A).open) == len(got)
+        assert (await pool.start_client(B)).get_state() is ClientState.CONNECTED
 
 
 async def test_names_are_unique(network: FakeNetwork) -> None:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.unit.fakes import server_frame
 from tests.unit.pool.fleet import A, B, C, events
 from wsfleet import ChildSpec, ClientSupervisor, Message
+from wsfleet._wire.frames import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -63,6 +65,23 @@ async def test_a_flood_does_not_silence_the_others(network: FakeNetwork) -> None
         assert first.count("b") == 3
         assert [event.data for client, event in rest if client.name == "a"][-1] == 99
         del stream
+
+
+async def test_what_a_stopped_client_had_is_delivered(network: FakeNetwork) -> None:
+    """
+    With "block" nothing is lost of what a client had read when it was stopped, however much
+    came at once.
+    """
+    async with ClientSupervisor(opener=network) as pool:
+        stream = aiter(pool)
+        client = await pool.start_client(A, inbox_size=4)
+        network.server(A).link.send_bytes(
+            b"".join(server_frame(Opcode.TEXT, b"%d" % n) for n in range(100))
+        )
+        await pool.stop_client(client)
+        got = [(await anext(stream))[1].data for _ in range(100)]
+
+    assert got == list(range(100))
 
 
 async def test_leaving_the_stream_lets_the_connections_go_on(network: FakeNetwork) -> None:
