@@ -219,6 +219,13 @@ class Life:
         if (error := self._crash or self._error) is not None:
             raise error
 
+    async def rest(self, seconds: float) -> bool:
+        """Wait between two lives; False when it was closed meanwhile."""
+        self._stopping = False
+        with self._interruptible():
+            await anyio.sleep(seconds)
+        return not self._stopping
+
     def _begin(self, announce: Callable[[], None]) -> None:
         if self.alive:
             msg = f"{self._name} is running already: one task at a time lives a client's life"
@@ -325,11 +332,8 @@ class Life:
             unanswered=failed,
         )
         self._call_back(self.owner.on_disconnect)
-        return (
-            min(BRISK, self._config.close_timeout)
-            if self._hurry
-            else self._config.close_timeout
-        )
+        close_timeout = self._config.close_timeout
+        return min(BRISK, close_timeout) if self._hurry else close_timeout
 
     def on_dead(self) -> None:
         """Log that the heartbeat gave the peer up; see `session.Owner`."""

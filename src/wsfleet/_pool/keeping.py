@@ -69,7 +69,8 @@ class Keeper:
                 delay=round(delay, 6),
                 restarts=self._child.restarts,
             )
-            await anyio.sleep(delay)
+            if not await self._client.life.rest(delay) and self._stays_closed():
+                return "closed"
 
     async def _live_once(self) -> Exception | None:
         try:
@@ -92,6 +93,9 @@ class Keeper:
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited.started(client)
+
+    def _stays_closed(self) -> bool:
+        return self._child.stopping or self._child.spec.restart != "permanent"
 
     def _is_to_restart(self, error: Exception | None) -> bool:
         restart = self._child.spec.restart

@@ -253,7 +253,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         await self._keep(child, task_status)
 
     async def _keep(self, child: Child, task_status: TaskStatus[Client] | None) -> None:
-        reason = "cancelled"
+        reason = "stopped"
         # Only the end of the block ends a child: a cancellation that hits both would cut its
         # goodbye short, and `_stop_all` gives it a deadline. One that somebody waits for can be
         # cancelled with its caller until it has started.
@@ -262,7 +262,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             with child.scope:
                 reason = await Keeper(child, self._intensity, task_status).run()
             if not self._stopping:
-                self._log_stopped(child, reason)
+                self._log_stopped(child, "stopped" if child.stopping else reason)
         except RestartLimitError as error:
             self._limit_error = error
             self._block.cancel()

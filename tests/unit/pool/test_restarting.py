@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.unit.pool.fleet import A, B, events, explode
 from wsfleet import ClientState, ClientSupervisor
@@ -156,6 +157,62 @@ async def test_restart_kinds(network: FakeNetwork, restart: Any, what: str, back
         await anyio.sleep(40)
         assert (client in pool.list_clients()) is back
         assert (client.get_state() is ClientState.CONNECTED) is back
+
+
+async def until_restarting(entries: list[MutableMapping[str, Any]]) -> None:
+    """Return when a child waits for its restart; no time passes."""
+    while entries[-1]["event"] != "supervisor.child_restarting":
+        await checkpoint()
+
+
+@pytest.mark.parametrize("end", ["crash", "failure"])
+@pytest.mark.parametrize(("restart", "back"), [("permanent", True), ("transient", False)])
+async def test_a_client_that_is_closed_while_it_waits_for_its_restart(
+    network: FakeNetwork,
+    restart: Any,
+    back: bool,
+    end: str,
+    log_entries: list[MutableMapping[str, Any]],
+) -> None:
+    """Closing a client also counts between its end and its restart: it is gone at once."""
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(
+            A, name="a", restart=restart, handler=explode, retry_count=0
+        )
+        if end == "crash":
+            network.server(A).link.send("boom")
+        else:
+            network.server(A).link.drop()
+        await until_restarting(log_entries)
+        before = anyio.current_time()
+        await client.close()
+        while client in pool.list_clients() and not back:
+            await checkpoint()
+        assert anyio.current_time() == before
+        await anyio.sleep(40)
+        assert (client in pool.list_clients()) is back
+        assert (client.get_state() is ClientState.CONNECTED) is back
+        if not back:
+            assert log_entries[-1]["event"] == "supervisor.child_stopped"
+            assert log_entries[-1]["reason"] == "closed"
+
+
+async def test_a_client_that_is_stopped_while_it_waits_for_its_restart(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """Even a permanent client that is stopped between two lives tries nothing more."""
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(A, name="a", restart="permanent", retry_count=0)
+        network.server(A).link.drop()
+        await until_restarting(log_entries)
+        await pool.stop_client(client)
+
+    assert events(log_entries)[-3:] == [
+        "supervisor.child_restarting",
+        "supervisor.child_stopped",
+        "supervisor.stopped",
+    ]
+    assert log_entries[-2]["reason"] == "stopped"
 
 
 async def test_iteration_survives_a_restart(network: FakeNetwork) -> None:
