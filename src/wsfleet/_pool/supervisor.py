@@ -111,17 +111,19 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             msg = "a supervisor can be entered once: make another"
             raise RuntimeError(msg)
         block_error: Exception | None = None
-        async with anyio.create_task_group() as self._tasks:
-            _log.info("supervisor.started", children=len(self._specs))
-            try:
-                with self._block:
-                    await self._start_children()
-                    yield self
-            except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
-                block_error = exc
-            finally:
-                await self._stop_all()
-        _log.info("supervisor.stopped")
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                _log.info("supervisor.started", children=len(self._specs))
+                try:
+                    with self._block:
+                        await self._start_children()
+                        yield self
+                except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
+                    block_error = exc
+                finally:
+                    await self._stop_all()
+        finally:
+            _log.info("supervisor.stopped")
         if (error := block_error or self._limit_error) is not None:
             raise error
 

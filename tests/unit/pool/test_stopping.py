@@ -125,6 +125,7 @@ async def test_the_pool_stops_in_reverse_order(
     stopped = [e["client"] for e in log_entries if e["event"] == "supervisor.child_stopped"]
     lost = [e["client"] for e in log_entries if e["event"] == "client.disconnected"]
     assert stopped == ["c", "b", "a"]
+    assert log_entries[-1]["event"] == "supervisor.stopped"
     assert sorted(lost) == ["a", "b", "c"]
     assert [network.server(url).link.goodbye for url in (A, B, C)] == [(1000, "")] * 3
 
