@@ -292,6 +292,8 @@ class Life:
                 connection = await self._opener(self._endpoint, self.owner.sink)
         except ConnectError as error:
             return refused(error)
+        except Exception as exc:  # noqa: BLE001 - a user's http_client; it reaches the owner
+            self.crash(exc)
         if connection is None:
             return None
         self._use(connection, self.clock() - started_at)

@@ -101,12 +101,12 @@ class Keeper:
         restart = self._child.spec.restart
         if self._child.stopping or restart == "temporary":
             return False
-        phase = self._client.life.phase
-        if phase is Phase.CRASHED:
+        failed = self._client.life.phase is Phase.FAILED
+        if error is not None and not failed:  # whatever it is: a bug of ours is not swallowed
             self._count_crash(error)
             return True
         heals = isinstance(error, WsfleetError) and error.recoverable
-        return restart == "permanent" or (phase is Phase.FAILED and heals)
+        return restart == "permanent" or (failed and heals)
 
     def _count_crash(self, error: Exception | None) -> None:
         if self._intensity.count(anyio.current_time()):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import anyio
 import pytest
 from hypothesis import given
@@ -16,6 +18,9 @@ from wsfleet.errors import (
     NotConnectedError,
     TlsError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 URL = "ws://fake/"
 REFUSED = ConnectRefusedError(URL, "nobody listens")
@@ -219,6 +224,23 @@ async def test_without_reconnecting_a_drop_is_an_error(network: FakeNetwork) -> 
                 got.append(event.data)  # noqa: PERF401 - what came before the error counts
 
     assert got == ["last words"]
+
+
+@pytest.mark.parametrize("when", ["at first", "after a loss"])
+async def test_a_bug_while_connecting_reaches_the_owner(
+    network: FakeNetwork, when: str, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """What a user's http_client raises comes out of the block as it is, and is logged."""
+    server = network.server()
+    if when == "at first":
+        server.refuse(LookupError("no token"))
+    with pytest.raises(LookupError, match="no token"):
+        async with connect(URL, opener=network):
+            server.refuse(LookupError("no token"))
+            server.link.drop()
+            await anyio.sleep_forever()
+
+    assert log_entries[-1]["event"] == "client.crashed"
 
 
 async def test_the_block_is_cancelled_when_the_client_fails(network: FakeNetwork) -> None:

@@ -8,7 +8,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.unit.pool.fleet import A, B, events, explode
-from wsfleet import ClientState, ClientSupervisor
+from wsfleet import ChildSpec, ClientState, ClientSupervisor
 from wsfleet.errors import (
     HandshakeRejectedError,
     RestartLimitError,
@@ -94,6 +94,35 @@ async def test_too_many_crashes_end_the_pool(
         "supervisor.child_stopped",
         "supervisor.stopped",
     ]
+
+
+async def test_an_http_client_with_a_bug_is_a_crash(network: FakeNetwork) -> None:
+    """
+    What a user's http_client raises while it connects is counted, and comes out as the cause.
+    """
+    network.server(A).refuse(*[LookupError("no token")] * 3)
+    with pytest.raises(RestartLimitError) as caught:
+        async with ClientSupervisor([ChildSpec(A)], max_restarts=2, opener=network):
+            await anyio.sleep(60)
+
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert len(network.server(A).attempts) == 3
+
+
+async def test_no_error_of_a_child_is_swallowed(network: FakeNetwork) -> None:
+    """Whatever ends a client but failed connections counts against the limit."""
+
+    async def run(**_: Any) -> None:
+        raise ArithmeticError
+
+    with pytest.raises(RestartLimitError) as caught:
+        async with ClientSupervisor(max_restarts=0, opener=network) as pool:
+            client = await pool.start_client(A, restart="permanent")
+            client.run = run  # type: ignore[method-assign]
+            await client.close()
+            await anyio.sleep(60)
+
+    assert isinstance(caught.value.__cause__, ArithmeticError)
 
 
 async def test_crashes_far_apart_are_tolerated(network: FakeNetwork) -> None:
