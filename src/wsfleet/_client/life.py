@@ -220,8 +220,7 @@ class Life:
             raise error
 
     async def rest(self, seconds: float) -> bool:
-        """Wait between two lives; False when it was closed meanwhile."""
-        self._stopping = False
+        """Wait between two lives; False when it was closed, before or meanwhile."""
         with self._interruptible():
             await anyio.sleep(seconds)
         return not self._stopping
@@ -267,9 +266,7 @@ class Life:
             loss = await self._connect_and_serve()
             if self._to_end():
                 break
-            if self._hurry:
-                self._hurry = False
-            elif loss is not None and not await self._wait_after(loss):
+            if loss is not None and not self._hurry and not await self._wait_after(loss):
                 return
         if self._crash is not None:
             self._move(Step.CRASH, exc_info=self._crash)
@@ -282,6 +279,7 @@ class Life:
 
     async def _connect_and_serve(self) -> Loss | None:
         """Live through one connection; None when that was interrupted."""
+        self._hurry = False
         self._move(Step.CONNECT, attempt=self._backoff.failures + 1)
         connection: Connection | None = None
         started_at = self.clock()

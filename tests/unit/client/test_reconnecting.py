@@ -308,6 +308,39 @@ async def test_reconnect_cuts_a_wait_short(network: FakeNetwork) -> None:
         assert client.get_state() is ClientState.CONNECTED
 
 
+async def test_reconnect_gives_all_retries_again(network: FakeNetwork) -> None:
+    """After reconnect() a client has as many retries as at its beginning."""
+    server = network.server()
+    async with connect(URL, opener=network, retry_count=2) as client:
+        server.refuse(HandshakeRejectedError(URL, "busy", 503, 100.0))
+        server.link.drop()
+        await anyio.sleep(50)
+        server.refuse(REFUSED, REFUSED)
+        await client.reconnect()
+        assert client.get_state() is ClientState.CONNECTED
+        assert len(server.attempts) == 5
+
+
+async def test_a_loss_after_a_reconnect_is_a_loss(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """A reconnect that cut a wait short is over when it is done: the next loss is a loss."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        server.refuse(HandshakeRejectedError(URL, "busy", 503, 1000.0))
+        server.link.drop()
+        await anyio.sleep(50)
+        await client.reconnect()
+        log_entries.clear()
+        server.link.drop()
+        await anyio.sleep(30)
+
+    assert [(e["event"], e["log_level"]) for e in log_entries[:2]] == [
+        ("client.disconnected", "warning"),
+        ("client.reconnect_scheduled", "warning"),
+    ]
+
+
 async def test_reconnect_of_a_closed_client_is_refused(network: FakeNetwork) -> None:
     """A client that was closed cannot reconnect, and says so."""
     async with connect(URL, opener=network) as client:
