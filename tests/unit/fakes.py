@@ -73,6 +73,8 @@ class FakeLink:
     ) -> None:
         self._feed, self._ended, self._writable = feed, ended, writable
         self._deliver()
+        if self.closing:
+            ended(self.ended_with)
 
     def write(self, data: bytes) -> None:
         if self.closing:

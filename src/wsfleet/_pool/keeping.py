@@ -83,7 +83,7 @@ class Keeper:
 
     def started(self, client: Client, /) -> None:
         """Take note that the client is usable; called by it, as a task status."""
-        if not self._child.stopping:
+        if self._client.life.phase is Phase.CONNECTED:  # else it was closed before
             _log.info(
                 "supervisor.child_started",
                 client=client.name,

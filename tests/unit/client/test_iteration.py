@@ -161,6 +161,8 @@ async def test_leaving_the_loop_lets_the_connection_go_on(network: FakeNetwork) 
             break
         assert not network.server().link.reading_paused
         assert await client.request("m") == "m"
+        metrics = client.get_state_metrics()
+        assert (metrics.inbox, metrics.dropped + metrics.inbox) == (2, 19)
 
 
 async def test_two_loops_share_the_events(network: FakeNetwork) -> None:

@@ -4,9 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.pool.fleet import A, B, C, events
-from wsfleet import ChildSpec, ClientSupervisor
+from wsfleet import ChildSpec, Client, ClientSupervisor
+from wsfleet._client.states import Step
+from wsfleet._pool.ready import Ready
 from wsfleet.errors import (
     DisconnectedError,
     NoConnectionsError,
@@ -188,6 +192,67 @@ async def test_two_pools_may_route_over_one_client(network: FakeNetwork) -> None
         await anyio.sleep(1)
         assert len(a.link.texts) == 2
         a.answer_all(0)
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40))
+def test_the_connected_ones_are_known_whoever_comes_and_goes(
+    steps: list[tuple[bool, int]],
+) -> None:
+    """
+    In whatever order connections come and go, exactly the connected clients are routed to.
+    """
+    ready = Ready()
+    clients = [Client(A) for _ in range(5)]
+    for client in clients:
+        ready.watch(client)
+    connected: set[int] = set()
+    for comes, number in steps:
+        if comes is not (number in connected):
+            connected ^= {number}
+            for watcher in clients[number].life.watchers:
+                watcher(Step.OPEN if comes else Step.LOSE)
+        assert len(ready.clients) == len(connected)
+        assert set(ready.clients) == {clients[n] for n in connected}
+
+
+async def test_who_waits_for_connections_is_told_when_there_will_be_none(
+    network: FakeNetwork,
+) -> None:
+    """wait_connected raises as soon as too few clients are left, and not at some timeout."""
+    network.server(A).down = True
+    spec = ChildSpec(A, restart="temporary", retry_count=1)
+    async with ClientSupervisor([spec], opener=network) as pool:
+        with pytest.raises(NoConnectionsError):
+            await pool.wait_connected()
+        assert pool.list_clients() == []
+
+
+async def test_failing_over_is_told_step_by_step(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """Each candidate that could not send is one event, between loss and answer."""
+    specs = [ChildSpec(url, name=url[5], retry_count=0, restart="temporary") for url in (A, B)]
+    async with ClientSupervisor(specs, opener=network) as pool:
+        for url in (A, B):
+            network.server(url).link.fill()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pool.request_balanced, "m")
+            await anyio.sleep(1)
+            first, second = (A, B) if pool.list_clients()[0].pending else (B, A)
+            log_entries.clear()
+            network.server(first).link.drop()
+            await anyio.sleep(1)
+            network.server(second).link.drain()
+
+    # The sender and the client are two tasks: who goes first is the event loop's choice.
+    assert [e for e in events(log_entries, of=first[5]) if e != "pool.failover"] == [
+        "client.disconnected",
+        "client.failed",
+        "supervisor.child_stopped",
+    ]
+    (failover,) = (e for e in log_entries if e["event"] == "pool.failover")
+    assert failover.keys() == {"event", "log_level", "client", "to", "attempt", "error"}
+    assert (failover["to"], failover["attempt"]) == (second[5], 1)
 
 
 async def test_waiting_for_connections(network: FakeNetwork) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,49 @@ async def test_waits_between_restarts_grow(network: FakeNetwork) -> None:
     assert max(waits[:2]) <= 2.0
     assert 5 < sum(waits[-10:]) / 10 < 25
     assert max(waits) <= 30.0
+
+
+async def test_a_client_that_was_stable_is_restarted_soon_again(
+    network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Waits before restarts grow with each in a row, and start afresh after a life with a stable
+    connection, though its last one was short.
+    """
+    monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceiling)
+    starts: list[float] = []
+
+    def on_connect(_: Any) -> None:
+        starts.append(anyio.current_time())
+
+    server = network.server(A)
+    options: Any = {"handler": explode, "on_connect": on_connect, "stable_after": 10.0}
+    async with ClientSupervisor(max_restarts=1000, opener=network) as pool:
+        await pool.start_client(A, **options)
+        for wait in (1, 2, 4, 8):
+            server.link.send("boom")
+            await anyio.sleep(wait + 0.5)
+        await anyio.sleep(20)
+        server.link.drop()
+        await anyio.sleep(1.5)
+        for wait in (1, 2, 4):
+            server.link.send("boom")
+            await anyio.sleep(wait + 0.5)
+
+    waits = [round(b - a, 3) for a, b in pairwise(starts)]
+    assert waits == [1.0, 2.5, 4.5, 8.5, 21.5, 1.5, 2.5, 4.5]
+
+
+async def test_an_error_of_the_block_while_the_limit_is_reached(network: FakeNetwork) -> None:
+    """An error of the block's own clean-up comes out as it is, as Python has it."""
+    with pytest.raises(KeyError):
+        async with ClientSupervisor(max_restarts=0, opener=network) as pool:
+            await pool.start_client(A, handler=explode)
+            network.server(A).link.send("boom")
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise KeyError
 
 
 async def test_too_many_crashes_end_the_pool(
@@ -249,13 +293,19 @@ async def test_iteration_survives_a_restart(network: FakeNetwork) -> None:
     got = []
     async with ClientSupervisor(opener=network) as pool:
         client = await pool.start_client(A, retry_count=0)
-        network.server(A).link.send(1)
-        async for event in client:
-            got.append(event.data)
-            if event.data == 2:
-                break
+
+        async def lose() -> None:
+            network.server(A).link.send(1)
+            await anyio.sleep(1)
             network.server(A).link.drop()
             await anyio.sleep(5)
             network.server(A).link.send(2)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lose)
+            async for event in client:
+                got.append(event.data)
+                if event.data == 2:
+                    break
 
     assert got == [1, 2]

@@ -107,6 +107,18 @@ def test_names_that_are_made_up_for_ever_take_no_memory() -> None:
     assert len(router._turns) <= 1024
 
 
+def test_who_is_often_chosen_is_not_forgotten() -> None:
+    """Made-up names push out the oldest turns, and not those of clients in use."""
+    steady = Fake("steady")
+    router = Router()
+    for n in range(1500):
+        router.choose([steady], ())
+        router.choose([Fake(f"once-{n}")], ())
+
+    assert "steady" in router._turns
+    assert "once-0" not in router._turns
+
+
 def test_the_fitter_is_preferred() -> None:
     """A clearly healthier candidate gets the messages, wherever it stands."""
     for place in range(4):

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.unit.pool.fleet import A, B
+from tests.unit.pool.fleet import A, B, events
 from wsfleet import ChildSpec, Client, ClientState, ClientSupervisor
 from wsfleet.errors import (
     ConfigError,
@@ -15,6 +15,8 @@ from wsfleet.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from tests.unit.fakes import FakeNetwork
 
 
@@ -80,7 +82,7 @@ async def test_start_client_cancelled_leaves_no_child(network: FakeNetwork) -> N
 
 @pytest.mark.parametrize("how", ["stop", "close"])
 async def test_start_client_of_one_that_is_stopped_meanwhile(
-    network: FakeNetwork, how: str
+    network: FakeNetwork, how: str, log_entries: list[MutableMapping[str, Any]]
 ) -> None:
     """A client that is stopped before it connected is never returned as if it had."""
     network.server(A).hang = True
@@ -95,6 +97,7 @@ async def test_start_client_of_one_that_is_stopped_meanwhile(
         with pytest.raises(NotConnectedError, match="closed"):
             await pool.start_client(A)
         assert pool.list_clients() == []
+    assert "supervisor.child_started" not in events(log_entries)
 
 
 async def test_start_client_while_the_pool_ends(network: FakeNetwork) -> None:

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from tests.unit.fakes import FakeNetwork
 
 
-async def test_a_stopped_client_is_gone(network: FakeNetwork) -> None:
-    """stop_client says goodbye, leaves no child, ends its iteration, and can be said twice."""
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+async def test_a_stopped_client_is_gone(network: FakeNetwork, restart: Any) -> None:
+    """
+    stop_client says goodbye, leaves no child of any kind, ends its iteration, and can be said
+    twice.
+    """
     async with ClientSupervisor(opener=network) as pool:
-        client = await pool.start_client(A)
+        client = await pool.start_client(A, restart=restart)
+        before = anyio.current_time()
         await pool.stop_client(client)
         await pool.stop_client(client)
+        assert anyio.current_time() == before
         assert pool.list_clients() == []
         assert network.server(A).link.goodbye == (1000, "")
         assert [event async for event in client] == []
@@ -101,19 +107,22 @@ async def test_a_handler_may_stop_its_own_client(network: FakeNetwork) -> None:
         assert pool.list_clients() == []
 
 
+@pytest.mark.parametrize("given", ["at start", "later"])
 @pytest.mark.parametrize("how", ["normal", "error", "cancelled"])
 async def test_the_pool_stops_in_reverse_order(
-    network: FakeNetwork, how: str, log_entries: list[MutableMapping[str, Any]]
+    network: FakeNetwork, how: str, given: str, log_entries: list[MutableMapping[str, Any]]
 ) -> None:
     """
     However the block ends, clients are told goodbye and stopped in the reverse order of their
     start.
     """
+    specs = [ChildSpec(url, name=name) for name, url in (("a", A), ("b", B), ("c", C))]
+    children, later = (specs, []) if given == "at start" else ([], specs)
     with anyio.CancelScope() as scope:
         try:
-            async with ClientSupervisor(opener=network) as pool:
-                for name, url in (("a", A), ("b", B), ("c", C)):
-                    await pool.start_client(url, name=name)
+            async with ClientSupervisor(children, opener=network) as pool:
+                for spec in later:
+                    await pool.start_client(spec.config, name=spec.name)
                 if how == "error":
                     raise KeyError(how)
                 if how == "cancelled":

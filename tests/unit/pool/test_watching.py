@@ -84,6 +84,30 @@ async def test_what_a_stopped_client_had_is_delivered(network: FakeNetwork) -> N
     assert got == list(range(100))
 
 
+async def test_the_stream_takes_nothing_from_handlers(network: FakeNetwork) -> None:
+    """What an async handler gets late is not taken away by the stream."""
+    handled: list[Any] = []
+
+    async def handler(event: Any) -> None:
+        await anyio.sleep(1)
+        handled.append(event.data)
+
+    async with ClientSupervisor(opener=network) as pool, anyio.create_task_group() as tasks:
+        await pool.start_client(A, handler=handler)
+
+        async def listen() -> None:
+            async for _, event in pool:
+                pytest.fail(f"the stream took {event}")
+
+        tasks.start_soon(listen)
+        for n in range(3):
+            network.server(A).link.send(n)
+        await anyio.sleep(4)
+        tasks.cancel_scope.cancel()
+
+    assert handled == [0, 1, 2]
+
+
 async def test_leaving_the_stream_lets_the_connections_go_on(network: FakeNetwork) -> None:
     """After the stream was left nobody listens: reading goes on and requests are answered."""
     async with ClientSupervisor([ChildSpec(A, inbox_size=2)], opener=network) as pool:
