@@ -260,6 +260,25 @@ async def test_a_callback_that_raises_harms_nothing(
     assert "broken" in failures[0]["callback"]
 
 
+async def test_async_callbacks_are_told_one_after_the_other(network: FakeNetwork) -> None:
+    """A slow on_connect is through before on_disconnect begins, whatever the network does."""
+    told: list[str] = []
+
+    async def up(_: Any) -> None:
+        told.append("up")
+        await anyio.sleep(1)
+        told.append("was up")
+
+    async def down(_: Any) -> None:
+        told.append("down")
+
+    async with connect(URL, opener=network, on_connect=up, on_disconnect=down):
+        network.server().link.drop()
+        await anyio.sleep(30)
+
+    assert told[:6] == ["up", "was up", "down", "up", "was up", "down"]
+
+
 async def test_an_async_callback_may_use_the_client(network: FakeNetwork) -> None:
     """on_connect may log in over the new connection, while the connection is served."""
     answers: list[Any] = []
