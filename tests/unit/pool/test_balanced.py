@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.pool.fleet import A, B, C, events
@@ -194,6 +194,7 @@ async def test_two_pools_may_route_over_one_client(network: FakeNetwork) -> None
         a.answer_all(0)
 
 
+@settings(deadline=None)
 @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40))
 def test_the_connected_ones_are_known_whoever_comes_and_goes(
     steps: list[tuple[bool, int]],
