@@ -69,7 +69,8 @@ class Keeper:
                 delay=round(delay, 6),
                 restarts=self._child.restarts,
             )
-            if not await self._client.life.rest(delay) and self._stays_closed():
+            rested = await self._client.life.rest(delay)
+            if not rested and self._child.spec.restart != "permanent":
                 return "closed"
 
     async def _live_once(self) -> Exception | None:
@@ -93,9 +94,6 @@ class Keeper:
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited.started(client)
-
-    def _stays_closed(self) -> bool:
-        return self._child.stopping or self._child.spec.restart != "permanent"
 
     def _is_to_restart(self, error: Exception | None) -> bool:
         restart = self._child.spec.restart
