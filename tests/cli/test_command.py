@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -347,11 +348,21 @@ async def test_the_demo_adds_up() -> None:
     The demonstration loses a server, answers or reports every request, and its numbers add up:
     exit 0.
     """
-    with anyio.fail_after(30):
+    with anyio.fail_after(15):
         done = await run(["demo"])
 
     text = done.stdout.decode()
     assert done.returncode == 0, text
+    number = {k.strip(): int(n) for k, n in re.findall(r"│ ([\w() ]+?) +│ +(\d+) │\n", text)}
+    rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │ +(\d+) │", text)
+    *clients, total = [[int(n) for n in numbers] for _, *numbers in rows]
+    assert number["requests"] == number["answered"] + sum(
+        number[f"{kind} (caller was told)"] for kind in ("unknown", "not sent")
+    )
+    assert len(clients) == 6
+    assert [sum(column) for column in zip(*clients, strict=True)] == total
+    assert sum(total) == number["answered"]
+    assert number["reconnects"] == 2
     for word in ("requests", "answered", "failed over", "unknown", "reconnects", "p50", "p99"):
         assert word in text
     assert "the numbers add up" in text

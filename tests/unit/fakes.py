@@ -175,6 +175,7 @@ class FakeServer:
         self.silent = False
         self.answer: Callable[[dict[str, Any]], Any] | None = None
         self.echo = False
+        self.on_goodbye: Callable[[], None] = lambda: None
 
     def refuse(self, *errors: Exception) -> None:
         """Refuse the next attempts with these errors."""
@@ -203,6 +204,7 @@ class FakeServer:
         if opcode == Opcode.PING:
             link.send_bytes(server_frame(Opcode.PONG, payload))
         elif opcode == Opcode.CLOSE:
+            self.on_goodbye()
             link.send_bytes(server_frame(Opcode.CLOSE, payload))
             link._end(None)
         elif opcode == Opcode.TEXT:

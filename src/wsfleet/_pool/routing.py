@@ -2,9 +2,9 @@
 Which candidate gets the next message.
 
 In a small pool all are looked at: of the healthiest, and those about as healthy, the one whose
-last turn is longest ago. In a large one two are drawn at random and the healthier is taken, so
-that the cost of a choice does not grow with the pool (Mitzenmacher, "The Power of Two Choices
-in Randomized Load Balancing", 2001).
+last turn is longest ago. In a large one two are drawn at random and the clearly healthier is
+taken, or the first, so that the cost of a choice does not grow with the pool (Mitzenmacher,
+"The Power of Two Choices in Randomized Load Balancing", 2001).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Router:
         """
         if len(candidates) > SMALL and (drawn := _draw_two(candidates, tried)) is not None:
             first, second = drawn
-            return first if first.get_health() >= second.get_health() else second
+            return second if second.get_health() > first.get_health() + TOLERANCE else first
         return self._next_in_turn(candidates, tried)
 
     def _next_in_turn(

@@ -61,8 +61,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
     Starts, watches and restarts clients, and routes messages over them.
 
     Its block begins when each of `children` has connected or seen its first attempt fail: one
-    dead server holds up nobody. Leaving the block stops the clients in the reverse order of
-    their start, each within its `shutdown`. When clients crash too often, the block is
+    dead server holds up nobody. Leaving the block says goodbye to the clients in the reverse
+    order of their start, to each at once, so that silent peers do not add up, and ends each
+    within its `shutdown`. When clients crash too often, the block is
     cancelled, all are stopped, and `RestartLimitError` is raised.
 
     Args:
@@ -96,7 +97,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._router = Router()
         self._merged = Merged()
         self._tasks: TaskGroup | None = None
-        self._block = anyio.CancelScope()
+        self._block: anyio.CancelScope  # made by the event loop that it belongs to
         self._stopping = False
         self._limit_error: RestartLimitError | None = None
 
@@ -110,6 +111,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         if self._tasks is not None:
             msg = "a supervisor can be entered once: make another"
             raise RuntimeError(msg)
+        self._block = anyio.CancelScope()
         block_error: Exception | None = None
         try:
             async with anyio.create_task_group() as self._tasks:

@@ -181,6 +181,18 @@ def test_a_large_pool_avoids_the_unfit() -> None:
     assert 700 < unfit < 1300
 
 
+def test_a_large_pool_forgives_as_a_small_one_does() -> None:
+    """
+    One that is about as healthy as the others, freshly recovered say, has its share of a large
+    pool.
+    """
+    candidates = pool(20)
+    candidates[7].health = 100.0 - TOLERANCE
+    counts = choices(Router(), candidates, 4000)
+
+    assert 120 < counts["c7"] < 290
+
+
 @pytest.mark.parametrize("size", [10, 100, 10_000])
 def test_the_cost_of_a_choice_does_not_grow(size: int) -> None:
     """A choice looks at the same few candidates whether there are ten or ten thousand."""

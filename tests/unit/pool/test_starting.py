@@ -6,6 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from tests.unit.fakes import FakeNetwork
 from tests.unit.pool.fleet import A, B, events
 from wsfleet import ChildSpec, Client, ClientState, ClientSupervisor
 from wsfleet.errors import (
@@ -16,8 +17,6 @@ from wsfleet.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
-
-    from tests.unit.fakes import FakeNetwork
 
 
 async def test_children_are_connected_when_the_block_begins(network: FakeNetwork) -> None:
@@ -165,6 +164,18 @@ async def test_children_of_one_name_are_told_at_once(network: FakeNetwork) -> No
 
     assert anyio.current_time() == before
     assert network.server(A).open == []
+
+
+def test_a_pool_can_be_made_before_its_event_loop() -> None:
+    """Like a client, a supervisor can be made anywhere; only its block needs an event loop."""
+    network = FakeNetwork()
+    pool = ClientSupervisor([ChildSpec(A)], opener=network)
+
+    async def main() -> int:
+        async with pool:
+            return len(pool.list_clients())
+
+    assert anyio.run(main) == 1
 
 
 async def test_a_pool_is_used_inside_its_block(network: FakeNetwork) -> None:

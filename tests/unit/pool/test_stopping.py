@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -116,6 +117,9 @@ async def test_the_pool_stops_in_reverse_order(
     However the block ends, clients are told goodbye and stopped in the reverse order of their
     start.
     """
+    goodbyes: list[str] = []
+    for url in (A, B, C):
+        network.server(url).on_goodbye = partial(goodbyes.append, url)
     specs = [ChildSpec(url, name=name) for name, url in (("a", A), ("b", B), ("c", C))]
     children, later = (specs, []) if given == "at start" else ([], specs)
     with anyio.CancelScope() as scope:
@@ -133,6 +137,7 @@ async def test_the_pool_stops_in_reverse_order(
 
     stopped = [e["client"] for e in log_entries if e["event"] == "supervisor.child_stopped"]
     lost = [e["client"] for e in log_entries if e["event"] == "client.disconnected"]
+    assert goodbyes == [C, B, A]
     assert stopped == ["c", "b", "a"]
     assert log_entries[-1]["event"] == "supervisor.stopped"
     assert sorted(lost) == ["a", "b", "c"]

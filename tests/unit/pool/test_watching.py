@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.fakes import server_frame
 from tests.unit.pool.fleet import A, B, C, events
-from wsfleet import ChildSpec, ClientSupervisor, Message
+from wsfleet import ChildSpec, Client, ClientSupervisor, Message
 from wsfleet._wire.frames import Opcode
 
 if TYPE_CHECKING:
@@ -82,6 +82,38 @@ async def test_what_a_stopped_client_had_is_delivered(network: FakeNetwork) -> N
         got = [(await anext(stream))[1].data for _ in range(100)]
 
     assert got == list(range(100))
+
+
+@pytest.mark.parametrize("given", ["at start", "later"])
+async def test_callbacks_hear_of_each_connection_of_a_child(
+    network: FakeNetwork, given: str
+) -> None:
+    """
+    on_connect and on_disconnect are called at each connection gained and lost, over reconnects
+    and restarts; one that raises harms nothing.
+    """
+    told: list[str] = []
+
+    def up(client: Client) -> None:
+        told.append(f"up {client.name}")
+        raise LookupError
+
+    async def down(client: Client) -> None:
+        told.append(f"down {client.name}")
+        raise LookupError
+
+    options: Any = {"name": "a", "on_connect": up, "on_disconnect": down, "retry_count": 1}
+    children = [ChildSpec(A, **options)] if given == "at start" else []
+    async with ClientSupervisor(children, opener=network) as pool:
+        if given == "later":
+            await pool.start_client(A, **options)
+        for _ in range(3):
+            network.server(A).link.drop()
+            await anyio.sleep(5)
+        assert pool.pool_health()[0].restarts > 0
+        assert await pool.request_balanced("m") == A
+
+    assert told == ["up a", "down a"] * 4
 
 
 async def test_the_stream_takes_nothing_from_handlers(network: FakeNetwork) -> None:
