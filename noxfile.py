@@ -10,8 +10,12 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
@@ -78,11 +82,20 @@ def wheel() -> str:
     return f"wsfleet[cli,testing] @ {built.as_uri()}"
 
 
-def install(session: nox.Session, *groups: str, resolution: str = "highest") -> None:
+# What a wheel asks for is not direct to uv; what pyproject.toml asks for is.
+LOWEST = (
+    "--resolution=lowest-direct",
+    "--requirement=pyproject.toml",
+    "--extra=cli",
+    "--extra=testing",
+)
+
+
+def install(session: nox.Session, *groups: str, bounds: Sequence[str] = ()) -> None:
     """Install the wheel with these dependency groups."""
     chosen = [f"--group={group}" for group in groups]
     fresh = ("--upgrade", "--reinstall-package=wsfleet")
-    session.install(wheel(), *chosen, f"--resolution={resolution}", *fresh)
+    session.install(wheel(), *chosen, *bounds, *fresh)
 
 
 def run_tests(session: nox.Session) -> None:
@@ -122,7 +135,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def tests_lowest(session: nox.Session) -> None:
     """Test the wheel against the oldest dependencies that it promises to work with."""
-    install(session, "tests", resolution="lowest-direct")
+    install(session, "tests", bounds=LOWEST)
     run_tests(session)
 
 
