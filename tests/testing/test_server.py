@@ -26,7 +26,7 @@ async def test_a_server_can_be_opened_and_left_on_every_event_loop() -> None:
     async with MockServer() as server:
         port = int(server.url.rpartition(":")[2])
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-            await stream.send(b"GET / HTTP/1.0\r\n\r\n")
+            await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (await stream.receive()).startswith(b"HTTP/1.1 ")
 
 
