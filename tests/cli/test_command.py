@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -11,7 +13,7 @@ import pytest
 
 from wsfleet import connect, describe
 from wsfleet.recording.lines import header_line, text_line
-from wsfleet.testing import MockServer, json_rpc
+from wsfleet.testing import MockServer, RawConnection, RawServer, json_rpc
 
 if TYPE_CHECKING:
     import subprocess
@@ -73,6 +75,7 @@ async def test_events_can_be_json() -> None:
         ["nonsense"],
         ["ws://x", "--header", "nocolon"],
         ["ws://x", "--timeout", "0"],
+        ["ws://x", "--wait", "nan"],
     ],
 )
 async def test_bad_usage_is_one_clear_line(arguments: list[str]) -> None:
@@ -83,6 +86,14 @@ async def test_bad_usage_is_one_clear_line(arguments: list[str]) -> None:
     assert done.stderr.endswith(b". Correct that value; nothing was opened or sent.\n")
     assert done.stderr.startswith(b"wsfleet: ")
     assert (done.stdout, done.returncode) == (b"", 2)
+
+
+async def test_a_bad_url_among_good_ones_is_told_by_its_place() -> None:
+    """Of several URLs the bad one is named by its place, because it may carry secrets."""
+    done = await run(["connect", "ws://127.0.0.1:1/", "http://user:s3cret@x/?key=s3cret"])
+
+    assert done.stderr == b"wsfleet: URL 2 must start with ws:// or wss://\n"
+    assert done.returncode == 2
 
 
 async def test_nothing_reachable_is_told() -> None:
@@ -141,6 +152,71 @@ async def test_listening_stays_until_a_signal(number: signal.Signals) -> None:
                 os.kill(process.pid, number)
                 assert await process.wait() == 0
     assert got == b'{"tick":1}\n"two\\nlines"\nAAE=\n'
+
+
+async def stderr_of(process: Any) -> bytes:
+    """Return what the command said on stderr, to its end."""
+    return b"".join([chunk async for chunk in process.stderr])
+
+
+@pytest.mark.parametrize("options", [[], ["--listen"]])
+async def test_a_signal_tells_what_became_of_the_lines(options: list[str]) -> None:
+    """
+    Ctrl-C with a request under way: one line says that its outcome is unknown, the goodbye is
+    polite: exit 3.
+    """
+    process: Any
+    async with MockServer(lambda _: None) as server:
+        async with await anyio.open_process(
+            [*WSFLEET, "connect", server.url, *options]
+        ) as process:
+            with anyio.fail_after(30):
+                await process.stdin.send(b'{"id": 1, "method": "m"}\n')
+                await server.assert_message_sent({"id": 1}, timeout=20.0)
+                os.kill(process.pid, signal.SIGINT)
+                told = await stderr_of(process)
+                assert await process.wait() == 3
+    assert b"wsfleet: line 1: outcome unknown: interrupted\n" in told
+    assert b"client.closed" in told
+    assert b"supervisor.stopped" in told
+
+
+async def test_a_failure_counts_although_listening_goes_on() -> None:
+    """With --listen a request that failed is not forgotten at Ctrl-C: exit 3."""
+    process: Any
+    async with MockServer(lambda _: None) as server:
+        arguments = ["connect", server.url, "--listen", "--request-timeout", "0.2"]
+        async with await anyio.open_process([*WSFLEET, *arguments]) as process:
+            with anyio.fail_after(30):
+                await process.stdin.send(b'{"id": 1, "method": "m"}\n')
+                told = b""
+                while b"line 1: outcome unknown" not in told:
+                    told += await process.stderr.receive()
+                os.kill(process.pid, signal.SIGINT)
+                assert await process.wait() == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_while_nothing_is_connected_yet(number: signal.Signals) -> None:
+    """A fleet that still connects ends in order, and says that nothing was reached: exit 1."""
+
+    async def silent(raw: RawConnection) -> None:
+        reached.set()
+        await raw.read_to_end()
+
+    reached = threading.Event()
+    process: Any
+    async with RawServer(silent) as server:
+        async with await anyio.open_process(
+            [*WSFLEET, "connect", server.url, "--timeout", "30"]
+        ) as process:
+            with anyio.fail_after(30):
+                await anyio.to_thread.run_sync(reached.wait)
+                os.kill(process.pid, number)
+                told = await stderr_of(process)
+                assert await process.wait() == 1
+    assert b"supervisor.stopped" in told
+    assert told.endswith(b"wsfleet: none of 1 clients could connect\n")
 
 
 async def record(path: Path) -> None:
@@ -323,11 +399,21 @@ async def test_the_demo_adds_up() -> None:
     The demonstration loses a server, answers or reports every request, and its numbers add up:
     exit 0.
     """
-    with anyio.fail_after(30):
+    with anyio.fail_after(15):
         done = await run(["demo"])
 
     text = done.stdout.decode()
     assert done.returncode == 0, text
+    number = {k.strip(): int(n) for k, n in re.findall(r"│ ([\w() ]+?) +│ +(\d+) │\n", text)}
+    rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │ +(\d+) │", text)
+    *clients, total = [[int(n) for n in numbers] for _, *numbers in rows]
+    assert number["requests"] == number["answered"] + sum(
+        number[f"{kind} (caller was told)"] for kind in ("unknown", "not sent")
+    )
+    assert len(clients) == 6
+    assert [sum(column) for column in zip(*clients, strict=True)] == total
+    assert sum(total) == number["answered"]
+    assert number["reconnects"] == 2
     for word in ("requests", "answered", "failed over", "unknown", "reconnects", "p50", "p99"):
         assert word in text
     assert "the numbers add up" in text

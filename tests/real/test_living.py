@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from wsfleet import (
     ChildSpec,
@@ -17,7 +18,6 @@ from wsfleet import (
     PingPong,
     connect,
 )
-from wsfleet._wire.connection import Connection
 from wsfleet.errors import DisconnectedError, SendError
 from wsfleet.testing import FaultProxy, MockServer, RawConnection, RawServer, json_rpc
 
@@ -219,14 +219,19 @@ async def test_a_large_message_comes_back() -> None:
 
 
 async def test_a_thousand_clients_leave_nothing_behind() -> None:
-    """A thousand clients started and stopped leave no task, no socket and no object."""
+    """
+    A thousand clients started and stopped leave no task, no socket and no object of ours.
+    """
 
     def alive() -> Counter[str]:
         gc.collect()
-        kinds = (Client, Connection)
-        return Counter(type(o).__name__ for o in gc.get_objects() if isinstance(o, kinds))
+        kinds = Counter(type(o) for o in gc.get_objects())
+        ours = {k: n for k, n in kinds.items() if str(k.__module__).startswith("wsfleet._")}
+        return Counter({kind.__name__: number for kind, number in ours.items()})
 
-    before = alive()
+    async with MockServer(json_rpc) as server, connect(server.url):
+        pass  # what is made once for all clients is there
+    before, tasks = alive(), set(anyio.get_running_tasks())
     async with MockServer(json_rpc) as server:
         specs = [ChildSpec(server.url, timeout=30.0, retry_count=None) for _ in range(1000)]
         async with ClientSupervisor(specs) as pool:
@@ -238,6 +243,7 @@ async def test_a_thousand_clients_leave_nothing_behind() -> None:
         await server.wait_for_connections(0, timeout=10.0)  # its own side takes a moment
     del pool, specs
     assert alive() == before
+    assert set(anyio.get_running_tasks()) == tasks
 
 
 async def test_a_fleet_loses_a_server_and_no_request() -> None:
@@ -283,6 +289,40 @@ async def test_a_fleet_loses_a_server_and_no_request() -> None:
     assert outcomes["made"] == sum(outcomes[kind] for kind in ("answered", "unknown", "unsent"))
     assert outcomes["answered"] > 100
     assert set(seen.values()) == {1}
+
+
+async def test_a_reset_before_the_send_is_failed_over() -> None:
+    """
+    A connection that is reset while a request waits for room in its buffer: the request goes
+    through another client, once, and the caller sees only the answer.
+    """
+    async with (
+        MockServer(lambda _: None) as stuck,
+        FaultProxy(stuck.url) as proxy,
+        MockServer(json_rpc) as good,
+        ClientSupervisor(
+            [ChildSpec(url, compression=None, heartbeat=None) for url in (proxy.url, good.url)]
+        ) as pool,
+    ):
+        first, second = pool.list_clients()
+        await proxy.freeze()
+        with anyio.move_on_after(0.5):
+            while True:
+                await first.send_message(b"x" * 300_000)
+        await pool.send_balanced("mine", client_discovery=lambda: [second])  # first is next
+
+        async def reset() -> None:
+            while not first.pending:
+                await checkpoint()
+            await proxy.reset()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reset)
+            with anyio.fail_after(10):
+                assert await pool.request_balanced("m", [1]) == [1]
+        requests = [text for text in (*stuck.received, *good.received) if "method" in str(text)]
+        assert len(requests) == 1
+        assert first.errors == 1
 
 
 async def test_a_crash_is_seen_by_the_server_and_restarted() -> None:

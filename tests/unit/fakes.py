@@ -74,6 +74,8 @@ class FakeLink:
     ) -> None:
         self._feed, self._ended, self._writable = feed, ended, writable
         self._deliver()
+        if self.closing:
+            ended(self.ended_with)
 
     def write(self, data: bytes) -> None:
         if self.closing:
@@ -178,6 +180,7 @@ class FakeServer:
         self.silent = False
         self.answer: Callable[[dict[str, Any]], Any] | None = None
         self.echo = False
+        self.on_goodbye: Callable[[], None] = lambda: None
 
     def refuse(self, *errors: Exception) -> None:
         """Refuse the next attempts with these errors."""
@@ -188,6 +191,11 @@ class FakeServer:
         self.down = True
         for link in list(self.open):
             link.drop()
+
+    def answer_all(self, result: Any) -> None:
+        """Answer the requests of the latest connection, late."""
+        for text in self.link.texts:
+            self.link.send({"id": msgspec.json.decode(text)["id"], "result": result})
 
     @property
     def link(self) -> FakeLink:
@@ -201,6 +209,7 @@ class FakeServer:
         if opcode == Opcode.PING:
             link.send_bytes(server_frame(Opcode.PONG, payload))
         elif opcode == Opcode.CLOSE:
+            self.on_goodbye()
             link.send_bytes(server_frame(Opcode.CLOSE, payload))
             link._end(None)
         elif opcode == Opcode.TEXT:

@@ -101,9 +101,8 @@ class Inbox:
         """Decide on one event more than fits; False drops it."""
         policy = self._overflow if self._listeners else "drop_oldest"
         if policy == "block":
-            if not self.paused:
-                self.paused = True
-                self._pause()
+            self.paused = True
+            self._pause()  # each time: it may be a new connection, which reads
             return True
         if policy == "drop_oldest":
             self._events.popleft()

@@ -195,6 +195,12 @@ class Life:
         if (error := self._crash or self._error) is not None:
             raise error
 
+    async def rest(self, seconds: float) -> bool:
+        """Wait between two lives; False when it was closed, before or meanwhile."""
+        with self._interruptible():
+            await anyio.sleep(seconds)
+        return not self._stopping
+
     def _begin(self, announce: Callable[[], None]) -> None:
         if self.alive:
             msg = f"{self._name} is running already: one task at a time lives a client's life"
@@ -239,9 +245,7 @@ class Life:
             loss = await self._connect_and_serve()
             if self._to_end():
                 break
-            if self._hurry:
-                self._hurry = False
-            elif loss is not None and not await self._wait_after(loss):
+            if loss is not None and not self._hurry and not await self._wait_after(loss):
                 return
         if self._crash is not None:
             self._move(Step.CRASH, exc_info=self._crash)
@@ -254,6 +258,7 @@ class Life:
 
     async def _connect_and_serve(self) -> Loss | None:
         """Live through one connection; None when that was interrupted."""
+        self._hurry = False
         self._move(Step.CONNECT, attempt=self._backoff.failures + 1)
         connection: Connection | None = None
         self._refusal = None
@@ -264,6 +269,8 @@ class Life:
                 connection = await self._opener(self._endpoint, self.owner.sink)
         except ConnectError as error:
             return refused(error)
+        except Exception as exc:  # noqa: BLE001 - a user's http_client; it reaches the owner
+            self.crash(exc)
         if connection is None:
             return None
         openings = self.generation

@@ -145,18 +145,12 @@ class Child:
         return delay
 
     def ask_to_stop(self) -> None:
-        """Begin to end it, politely."""
+        """
+        Begin to end it, politely; it is cancelled after its `shutdown`, whoever waits for that.
+        """
         self.stopping = True
+        deadline = anyio.current_time() + self.spec.shutdown
+        self.scope.deadline = min(self.scope.deadline, deadline)
         self.client.life.ask_to_stop()
         if not self.client.life.alive:
             self.scope.cancel()  # it waits for its restart
-
-    async def stopped(self, deadline: float) -> None:
-        """
-        Return when it has ended; it is cancelled at the deadline, a moment of the loop's clock.
-        """
-        with anyio.CancelScope(deadline=deadline):
-            await self.done.wait()
-            return
-        self.scope.cancel()
-        await self.done.wait()

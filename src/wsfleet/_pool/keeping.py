@@ -69,7 +69,9 @@ class Keeper:
                 delay=round(delay, 6),
                 restarts=self._child.restarts,
             )
-            await anyio.sleep(delay)
+            rested = await self._client.life.rest(delay)
+            if not rested and self._child.spec.restart != "permanent":
+                return "closed"
 
     async def _live_once(self) -> Exception | None:
         try:
@@ -82,7 +84,7 @@ class Keeper:
 
     def started(self, client: Client, /) -> None:
         """Take note that the client is usable; called by it, as a task status."""
-        if not self._child.stopping:
+        if self._client.life.phase is Phase.CONNECTED:  # else it was closed before
             _log.info(
                 "supervisor.child_started",
                 client=client.name,
@@ -97,12 +99,12 @@ class Keeper:
         restart = self._child.spec.restart
         if self._child.stopping or restart == "temporary":
             return False
-        phase = self._client.life.phase
-        if phase is Phase.CRASHED:
+        failed = self._client.life.phase is Phase.FAILED
+        if error is not None and not failed:  # whatever it is: a bug of ours is not swallowed
             self._count_crash(error)
             return True
         heals = isinstance(error, WsfleetError) and error.recoverable
-        return restart == "permanent" or (phase is Phase.FAILED and heals)
+        return restart == "permanent" or (failed and heals)
 
     def _count_crash(self, error: Exception | None) -> None:
         if self._intensity.count(anyio.current_time()):

@@ -39,11 +39,11 @@ class Merged:
             client.inbox.listen()
 
     def remove(self, client: Client) -> None:
-        """Merge no more in; what it had is still delivered."""
+        """
+        Merge no more in; what it had is still delivered, so the inbox keeps its listener.
+        """
         self._clients.discard(client)
         client.inbox.on_arrival = None
-        if self._listeners:
-            client.inbox.unlisten()
 
     def end(self) -> None:
         """Let iterations end when all was taken."""

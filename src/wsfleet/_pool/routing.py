@@ -1,10 +1,10 @@
 """
 Which candidate gets the next message.
 
-In a small pool all are looked at: the healthiest, and among those about as healthy the next in
-rotation. In a large one two are drawn at random and the healthier is taken, so that the cost of
-a choice does not grow with the pool (Mitzenmacher, "The Power of Two Choices in Randomized Load
-Balancing", 2001).
+In a small pool all are looked at: of the healthiest, and those about as healthy, the one whose
+last turn is longest ago. In a large one two are drawn at random and the clearly healthier is
+taken, or the first, so that the cost of a choice does not grow with the pool (Mitzenmacher,
+"The Power of Two Choices in Randomized Load Balancing", 2001).
 """
 
 from __future__ import annotations
@@ -30,14 +30,23 @@ Points of health within which two are about as healthy: less than one pending re
 _DRAWS: Final = 8
 """Random draws before all are looked at after all: more than enough unless most are unfit."""
 
+_REMEMBERED: Final = 1024
+"""Turns that are remembered: names may be made up anew for ever."""
+
 
 class Router:
-    """Chooses, and remembers whose turn it was."""
+    """
+    Chooses, and remembers whose turn it was.
 
-    __slots__ = ("_last",)
+    By name, and not by place: discoveries of all sizes take turns over the same clients, and
+    may make an object anew for each message.
+    """
+
+    __slots__ = ("_turn", "_turns")
 
     def __init__(self) -> None:
-        self._last = -1
+        self._turn = 0
+        self._turns: dict[str, int] = {}
 
     def choose(
         self, candidates: Sequence[Candidate], tried: Collection[Candidate]
@@ -54,27 +63,31 @@ class Router:
         """
         if len(candidates) > SMALL and (drawn := _draw_two(candidates, tried)) is not None:
             first, second = drawn
-            return first if first.get_health() >= second.get_health() else second
-        return self._next_in_rotation(candidates, tried)
+            return second if second.get_health() > first.get_health() + TOLERANCE else first
+        return self._next_in_turn(candidates, tried)
 
-    def _next_in_rotation(
+    def _next_in_turn(
         self, candidates: Sequence[Candidate], tried: Collection[Candidate]
     ) -> Candidate | None:
-        size = len(candidates)
-        best: int | None = None
-        best_health = -TOLERANCE
-        for step in range(1, size + 1):
-            index = (self._last + step) % size
-            candidate = candidates[index]
-            if not _is_fit(candidate, tried):
-                continue
-            health = candidate.get_health()
-            if best is None or health > best_health + TOLERANCE:
-                best, best_health = index, health
-        if best is None:
+        fit = [(c.get_health(), c) for c in candidates if _is_fit(c, tried)]
+        if not fit:
             return None
-        self._last = best
-        return candidates[best]
+        enough = max(health for health, _ in fit) - TOLERANCE
+        first = self._turn % len(fit)  # two of one name have turns by their place
+        equals = [c for health, c in fit[first:] + fit[:first] if health >= enough]
+        chosen = min(equals, key=self._last_turn)
+        self._take_turn(chosen.name)
+        return chosen
+
+    def _last_turn(self, candidate: Candidate) -> int:
+        return self._turns.get(candidate.name, 0)
+
+    def _take_turn(self, name: str) -> None:
+        self._turn += 1
+        self._turns.pop(name, None)
+        self._turns[name] = self._turn
+        if len(self._turns) > _REMEMBERED:
+            del self._turns[next(iter(self._turns))]
 
 
 def _draw_two(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import structlog
@@ -19,7 +19,12 @@ import structlog
 from wsfleet._client.client import Client
 from wsfleet._client.messages import result_of
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import ConfigError, NoConnectionsError, RestartLimitError
+from wsfleet.errors import (
+    ConfigError,
+    NoConnectionsError,
+    NotConnectedError,
+    RestartLimitError,
+)
 
 from .balancing import send_over
 from .candidates import discover
@@ -48,14 +53,18 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("wsfleet")
 
+_ids: Final = itertools.count(1)
+"""Of balanced requests: over all pools, because one may route over the clients of another."""
+
 
 class ClientSupervisor(anyio.AsyncContextManagerMixin):
     """
     Starts, watches and restarts clients, and routes messages over them.
 
     Its block begins when each of `children` has connected or seen its first attempt fail: one
-    dead server holds up nobody. Leaving the block stops the clients in the reverse order of
-    their start, each within its `shutdown`. When clients crash too often, the block is
+    dead server holds up nobody. Leaving the block says goodbye to the clients in the reverse
+    order of their start, to each at once, so that silent peers do not add up, and ends each
+    within its `shutdown`. When clients crash too often, the block is
     cancelled, all are stopped, and `RestartLimitError` is raised.
 
     Args:
@@ -88,9 +97,8 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._ready = Ready()
         self._router = Router()
         self._merged = Merged()
-        self._ids = itertools.count(1)
         self._tasks: TaskGroup | None = None
-        self._block = anyio.CancelScope()
+        self._block: anyio.CancelScope  # made by the event loop that it belongs to
         self._stopping = False
         self._limit_error: RestartLimitError | None = None
 
@@ -104,26 +112,31 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         if self._tasks is not None:
             msg = "a supervisor can be entered once: make another"
             raise RuntimeError(msg)
+        self._block = anyio.CancelScope()
         block_error: Exception | None = None
-        async with anyio.create_task_group() as self._tasks:
-            _log.info("supervisor.started", children=len(self._specs))
-            try:
-                with self._block:
-                    await self._start_children()
-                    yield self
-            except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
-                block_error = exc
-            finally:
-                await self._stop_all()
-        _log.info("supervisor.stopped")
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                _log.info("supervisor.started", children=len(self._specs))
+                try:
+                    with self._block:
+                        await self._start_children()
+                        yield self
+                except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
+                    block_error = exc
+                finally:
+                    await self._stop_all()
+        finally:
+            _log.info("supervisor.stopped")
         if (error := block_error or self._limit_error) is not None:
             raise error
 
     async def _start_children(self) -> None:
         assert self._tasks is not None
-        children = [self._adopt(spec) for spec in self._specs]
-        for child in children:
-            self._tasks.start_soon(self._keep, child, None)
+        children = []
+        for spec in self._specs:
+            child = self._adopt(spec)
+            self._tasks.start_soon(self._keep, child, None)  # who is adopted has an end
+            children.append(child)
         for child in children:
             await child.settled.wait()
 
@@ -134,11 +147,10 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             (c.spec.shutdown + c.spec.config.close_timeout for c in children), default=0.0
         )
         with anyio.move_on_after(grace + 1.0, shield=True):
-            begin = anyio.current_time()
             for child in children:
                 child.ask_to_stop()
             for child in children:
-                await child.stopped(begin + child.spec.shutdown)
+                await child.done.wait()
                 self._log_stopped(child, "stopped")
         self._merged.end()
 
@@ -175,6 +187,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Raises:
             ConfigError: an option has a value that can never work, or the name is taken.
             ConnectError: no connection could be opened; no child is left.
+            NotConnectedError: it was stopped before it was connected; no child is left.
             RuntimeError: the supervisor's block has not begun, or has ended.
 
         Cancelling it leaves no child.
@@ -195,6 +208,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         child = self._adopt(spec)
         await self._tasks.start(self._start, child)
         child.scope.shield = True  # see _keep
+        if not child.client.life.generation:
+            await child.done.wait()
+            raise NotConnectedError(child.client.name, "closed")
         return child.client
 
     def list_clients(self) -> list[Client]:
@@ -216,7 +232,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         child = self._children.get(client)
         if child is not None:
             child.ask_to_stop()
-            await child.stopped(anyio.current_time() + child.spec.shutdown)
+            await child.done.wait()
 
     def _adopt(self, spec: ChildSpec) -> Child:
         if spec.name in self._names:
@@ -245,7 +261,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         await self._keep(child, task_status)
 
     async def _keep(self, child: Child, task_status: TaskStatus[Client] | None) -> None:
-        reason = "cancelled"
+        reason = "stopped"
         # Only the end of the block ends a child: a cancellation that hits both would cut its
         # goodbye short, and `_stop_all` gives it a deadline. One that somebody waits for can be
         # cancelled with its caller until it has started.
@@ -254,7 +270,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             with child.scope:
                 reason = await Keeper(child, self._intensity, task_status).run()
             if not self._stopping:
-                self._log_stopped(child, reason)
+                self._log_stopped(child, "stopped" if child.stopping else reason)
         except RestartLimitError as error:
             self._limit_error = error
             self._block.cancel()
@@ -349,7 +365,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             JsonRpcError: the server answered with an error.
             SendError: as for `send_balanced`.
         """
-        message = {"jsonrpc": "2.0", "id": f"balanced-{next(self._ids)}", "method": method}
+        message = {"jsonrpc": "2.0", "id": f"balanced-{next(_ids)}", "method": method}
         if params is not None:
             message["params"] = params
         return result_of(

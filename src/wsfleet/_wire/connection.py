@@ -197,6 +197,8 @@ class Connection:
 
     def pause_reading(self) -> None:
         """Take no more from the network; what was read is delivered."""
+        if self.paused:
+            return
         self.paused = True
         self.pauses += 1
         self._link.pause_reading()

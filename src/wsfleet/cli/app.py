@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
@@ -102,6 +103,7 @@ def connect(  # noqa: PLR0917 - typer makes options of them
     """
     show_events(log_format)
     try:
+        _check_seconds("--wait", wait)
         fleet = Fleet.of(
             urls,
             clients,
@@ -187,6 +189,11 @@ def describe_name(
         complain(str(exc))
         raise typer.Exit(BAD_USAGE) from None
     show(msgspec.json.encode(told).decode() if json else written(told))
+
+
+def _check_seconds(option: str, seconds: float) -> None:
+    if not 0 <= seconds < math.inf:
+        raise ConfigError(option, f"must be 0 or more seconds, and finite, not {seconds:g}")
 
 
 def _split_header(line: str) -> tuple[str, str]:

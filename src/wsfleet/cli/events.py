@@ -58,7 +58,6 @@ def _rendering(log_format: LogFormat) -> list[Processor]:
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            pad_event_to=28,
             exception_formatter=structlog.dev.plain_traceback,
         ),
     ]

@@ -19,13 +19,13 @@ from wsfleet import (
     explain,
 )
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import ConnectError, NoConnectionsError, SendError
+from wsfleet.errors import ConfigError, ConnectError, NoConnectionsError, SendError
 
 from .lines import read_lines
 from .output import complain, one_line, show, stop_on_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wsfleet._wire.connection import Connection, Sink
     from wsfleet._wire.opening import Endpoint
@@ -54,11 +54,20 @@ class Fleet:
         """
         return cls(
             tuple(
-                ChildSpec(url, name=f"{number}.{copy}", **options)
+                _spec(number, url, f"{number}.{copy}", options)
                 for number, url in enumerate(urls, 1)
                 for copy in range(1, clients + 1)
             )
         )
+
+
+def _spec(number: int, url: str, name: str, options: Mapping[str, Any]) -> ChildSpec:
+    try:
+        return ChildSpec(url, name=name, **options)
+    except ConfigError as exc:
+        if exc.option != "url":
+            raise
+        raise ConfigError(f"URL {number}", exc.problem) from None  # it may have secrets
 
 
 async def run_fleet(
@@ -68,28 +77,33 @@ async def run_fleet(
     Keep the fleet connected until stdin has ended, or until a signal; return the exit code.
     """
     attempts = _Attempts()
-    async with (
-        ClientSupervisor(fleet.specs, opener=attempts.open) as pool,
-        anyio.create_task_group() as tasks,
-    ):
+    console = _Console(max_attempts=max_attempts, idempotent=idempotent)
+    # Signals are taken from the first moment: also a fleet that still connects ends politely.
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(stop_on_signal, tasks.cancel_scope)
-        try:
-            with anyio.fail_after(wait):
-                await pool.wait_connected()
-        except (TimeoutError, NoConnectionsError):
-            complain(f"none of {len(fleet.specs)} clients could connect")
-            attempts.complain()
-            tasks.cancel_scope.cancel()
-            return UNREACHABLE
-        tasks.start_soon(_print_events, pool)
-        console = _Console(pool, max_attempts=max_attempts, idempotent=idempotent)
-        await console.send_lines()
-        if listen:
-            await anyio.sleep_forever()
-        await checkpoint()  # what came with the last response is printed
+        async with ClientSupervisor(fleet.specs, opener=attempts.open) as pool:
+            if await _is_reachable(pool, wait):
+                async with anyio.create_task_group() as printing:
+                    printing.start_soon(_print_events, pool)
+                    await console.send_lines(pool)
+                    if listen:
+                        await anyio.sleep_forever()
+                    await checkpoint()  # what came with the last response is printed
+                    printing.cancel_scope.cancel()
         tasks.cancel_scope.cancel()
-        return console.exit_code
-    return OK  # a signal ended it
+    if not console.began:
+        complain(f"none of {len(fleet.specs)} clients could connect")
+        attempts.complain()
+    return console.exit_code
+
+
+async def _is_reachable(pool: ClientSupervisor, wait: float) -> bool:
+    try:
+        with anyio.fail_after(wait):
+            await pool.wait_connected()
+    except (TimeoutError, NoConnectionsError):
+        return False
+    return True
 
 
 class _Attempts:
@@ -114,36 +128,47 @@ class _Attempts:
 class _Console:
     """Sends lines, many at a time, and counts those that failed."""
 
-    def __init__(self, pool: ClientSupervisor, *, max_attempts: int, idempotent: bool) -> None:
-        self.exit_code = OK
-        self._pool = pool
+    def __init__(self, *, max_attempts: int, idempotent: bool) -> None:
+        self.began = False
+        self.exit_code = UNREACHABLE
         self._max_attempts = max_attempts
         self._idempotent = idempotent
         self._places = anyio.Semaphore(_OUTSTANDING)
 
-    async def send_lines(self) -> None:
+    async def send_lines(self, pool: ClientSupervisor) -> None:
         """Send each line of stdin; return when all have their outcome."""
+        self.began = True
+        self.exit_code = OK
         number = 0
         async with anyio.create_task_group() as tasks:
             async for line in read_lines(sys.stdin.fileno()):
                 number += 1
                 await self._places.acquire()
-                tasks.start_soon(self._send, number, line)
+                tasks.start_soon(self._send, pool, number, line)
 
-    async def _send(self, number: int, line: str) -> None:
+    async def _send(self, pool: ClientSupervisor, number: int, line: str) -> None:
         try:
-            response = await self._pool.send_balanced(
+            response = await pool.send_balanced(
                 line, max_attempts=self._max_attempts, idempotent=self._idempotent
             )
         except SendError as exc:
-            self.exit_code = MESSAGES_FAILED
-            outcome = "not sent" if exc.sent is False else "outcome unknown"
-            complain(f"line {number}: {outcome}: {explain(exc)}")
+            self._fail(
+                number,
+                "not sent" if exc.sent is False else "outcome unknown",
+                str(explain(exc)),
+            )
+        except anyio.get_cancelled_exc_class():
+            self._fail(number, "outcome unknown", "interrupted")
+            raise
         else:
             if response is not None:
                 show(one_line(response))
         finally:
             self._places.release()
+
+    def _fail(self, number: int, outcome: str, why: str) -> None:
+        self.exit_code = MESSAGES_FAILED
+        complain(f"line {number}: {outcome}: {why}")
 
 
 async def _print_events(pool: ClientSupervisor) -> None:

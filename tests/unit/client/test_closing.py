@@ -65,6 +65,23 @@ async def test_close_during_connecting(network: FakeNetwork) -> None:
     assert client.get_state() is ClientState.DISCONNECTED
 
 
+async def test_close_in_the_moment_in_which_it_opens(network: FakeNetwork) -> None:
+    """A client that is closed just as its connection opens says goodbye at once."""
+
+    async def opener(*to: Any) -> Any:
+        connection = await network(*to)
+        client.life.ask_to_stop()
+        return connection
+
+    client = Client(URL, opener=opener)
+    before = anyio.current_time()
+    await client.run()
+
+    assert anyio.current_time() == before
+    assert network.server().link.goodbye == (1000, "")
+    assert network.server().open == []
+
+
 async def test_close_during_a_wait(network: FakeNetwork) -> None:
     """Closing a client that waits for its next try ends the wait at once."""
     server = network.server()

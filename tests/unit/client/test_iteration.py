@@ -100,6 +100,27 @@ async def test_a_full_inbox_pauses_reading(network: FakeNetwork) -> None:
     assert got == list(range(20))
 
 
+async def test_a_full_inbox_stays_bounded_over_a_reconnect(network: FakeNetwork) -> None:
+    """
+    With "block" a loop that stands still while its connection is replaced is not flooded by the
+    new one, and loses nothing.
+    """
+    server = network.server(URL)
+    async with connect(URL, opener=network, inbox_size=4) as client:
+        loop = aiter(client)
+        for n in range(10):
+            server.link.send(n)
+        server.link.drop()
+        await anyio.sleep(2)
+        for n in range(10, 1000):
+            server.link.send(n)
+        metrics = client.get_state_metrics()
+        assert server.link.reading_paused
+        assert (metrics.generation, metrics.inbox, metrics.reading_paused) == (2, 6, True)
+        got = [(await anext(loop)).data for _ in range(995)]
+        assert got == [0, 1, 2, 3, 4, *range(10, 1000)]
+
+
 @pytest.mark.parametrize(
     ("overflow", "kept"), [("drop_oldest", [6, 7, 8, 9]), ("drop_newest", [0, 1, 2, 3])]
 )
@@ -141,6 +162,8 @@ async def test_leaving_the_loop_lets_the_connection_go_on(network: FakeNetwork) 
             break
         assert not network.server().link.reading_paused
         assert await client.request("m") == "m"
+        metrics = client.get_state_metrics()
+        assert (metrics.inbox, metrics.dropped + metrics.inbox) == (2, 19)
 
 
 async def test_two_loops_share_the_events(network: FakeNetwork) -> None:
@@ -236,6 +259,25 @@ async def test_a_callback_that_raises_harms_nothing(
     failures = [e for e in log_entries if e["event"] == "client.callback_failed"]
     assert len(failures) == 2
     assert "broken" in failures[0]["callback"]
+
+
+async def test_async_callbacks_are_told_one_after_the_other(network: FakeNetwork) -> None:
+    """A slow on_connect is through before on_disconnect begins, whatever the network does."""
+    told: list[str] = []
+
+    async def up(_: Any) -> None:
+        told.append("up")
+        await anyio.sleep(1)
+        told.append("was up")
+
+    async def down(_: Any) -> None:
+        told.append("down")
+
+    async with connect(URL, opener=network, on_connect=up, on_disconnect=down):
+        network.server().link.drop()
+        await anyio.sleep(30)
+
+    assert told[:6] == ["up", "was up", "down", "up", "was up", "down"]
 
 
 async def test_an_async_callback_may_use_the_client(network: FakeNetwork) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import anyio
 import pytest
 from hypothesis import given
@@ -16,6 +18,9 @@ from wsfleet.errors import (
     NotConnectedError,
     TlsError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 URL = "ws://fake/"
 REFUSED = ConnectRefusedError(URL, "nobody listens")
@@ -221,6 +226,23 @@ async def test_without_reconnecting_a_drop_is_an_error(network: FakeNetwork) -> 
     assert got == ["last words"]
 
 
+@pytest.mark.parametrize("when", ["at first", "after a loss"])
+async def test_a_bug_while_connecting_reaches_the_owner(
+    network: FakeNetwork, when: str, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """What a user's http_client raises comes out of the block as it is, and is logged."""
+    server = network.server()
+    if when == "at first":
+        server.refuse(LookupError("no token"))
+    with pytest.raises(LookupError, match="no token"):
+        async with connect(URL, opener=network):
+            server.refuse(LookupError("no token"))
+            server.link.drop()
+            await anyio.sleep_forever()
+
+    assert log_entries[-1]["event"] == "client.crashed"
+
+
 async def test_the_block_is_cancelled_when_the_client_fails(network: FakeNetwork) -> None:
     """A block that waits for something else learns that its client failed for good."""
     server = network.server()
@@ -284,6 +306,39 @@ async def test_reconnect_cuts_a_wait_short(network: FakeNetwork) -> None:
         assert client.get_state() is ClientState.DISCONNECTED
         await client.reconnect()
         assert client.get_state() is ClientState.CONNECTED
+
+
+async def test_reconnect_gives_all_retries_again(network: FakeNetwork) -> None:
+    """After reconnect() a client has as many retries as at its beginning."""
+    server = network.server()
+    async with connect(URL, opener=network, retry_count=2) as client:
+        server.refuse(HandshakeRejectedError(URL, "busy", 503, 100.0))
+        server.link.drop()
+        await anyio.sleep(50)
+        server.refuse(REFUSED, REFUSED)
+        await client.reconnect()
+        assert client.get_state() is ClientState.CONNECTED
+        assert len(server.attempts) == 5
+
+
+async def test_a_loss_after_a_reconnect_is_a_loss(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """A reconnect that cut a wait short is over when it is done: the next loss is a loss."""
+    server = network.server()
+    async with connect(URL, opener=network) as client:
+        server.refuse(HandshakeRejectedError(URL, "busy", 503, 1000.0))
+        server.link.drop()
+        await anyio.sleep(50)
+        await client.reconnect()
+        log_entries.clear()
+        server.link.drop()
+        await anyio.sleep(30)
+
+    assert [(e["event"], e["log_level"]) for e in log_entries[:2]] == [
+        ("client.disconnected", "warning"),
+        ("client.reconnect_scheduled", "warning"),
+    ]
 
 
 async def test_reconnect_of_a_closed_client_is_refused(network: FakeNetwork) -> None:

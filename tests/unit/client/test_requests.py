@@ -205,6 +205,35 @@ async def test_a_cancelled_waiter_leaves_nothing(network: FakeNetwork) -> None:
         assert (await client.send_message({"id": 5}))["result"] == "ok"
 
 
+async def test_an_id_is_free_as_soon_as_its_response_is_there(network: FakeNetwork) -> None:
+    """
+    A request that takes an id over before the one that had it woke up gets its own response.
+    """
+    server = network.server()
+    server.answer = None
+    message = {"id": 1, "method": "m"}
+    async with connect(URL, opener=network) as client, anyio.create_task_group() as tasks:
+        go = anyio.Event()
+        answers: list[Any] = []
+
+        async def first() -> None:
+            answers.append(await client.send_message(message))
+
+        async def second() -> None:
+            await go.wait()
+            answers.append(await client.send_message(message))
+
+        tasks.start_soon(second)
+        tasks.start_soon(first)
+        await anyio.sleep(1)
+        go.set()
+        server.link.send({"id": 1, "result": "first"})
+        await anyio.sleep(1)
+        server.link.send({"id": 1, "result": "second"})
+        await anyio.sleep(1)
+        assert [a["result"] for a in answers] == ["first", "second"]
+
+
 async def test_a_disconnect_fails_everybody_at_once(network: FakeNetwork) -> None:
     """When the connection drops, every waiting caller is told at that moment, sent=None."""
     server = network.server()

@@ -4,9 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.pool.fleet import A, B, C, events
-from wsfleet import ChildSpec, ClientSupervisor
+from wsfleet import ChildSpec, Client, ClientSupervisor
+from wsfleet._client.states import Step
+from wsfleet._pool.ready import Ready
 from wsfleet.errors import (
     DisconnectedError,
     NoConnectionsError,
@@ -132,8 +136,7 @@ async def test_busy_clients_get_less(network: FakeNetwork) -> None:
             await anyio.sleep(1)
             pending = [row.pending for row in pool.pool_health()]
             for url in (A, B, C):
-                for n in range(1, 31):
-                    network.server(url).link.send({"id": f"balanced-{n}", "result": 0})
+                network.server(url).answer_all(0)
         assert pending == [10, 10, 10]
 
 
@@ -166,6 +169,91 @@ async def test_stopped_and_foreign_clients_are_passed_over(network: FakeNetwork)
         message = {"id": 1, "method": "m"}
         answer = await pool.send_balanced(message, client_discovery=lambda: found)
         assert answer == {"id": 1, "result": B}
+
+
+async def test_two_pools_may_route_over_one_client(network: FakeNetwork) -> None:
+    """
+    Requests that two pools send over the same client at once have ids of their own.
+    """
+    a = network.server(A)
+    a.answer = None
+    async with (
+        ClientSupervisor([ChildSpec(A)], opener=network) as pool,
+        ClientSupervisor(opener=network) as other,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def ask(one: ClientSupervisor) -> None:
+            answer = await one.request_balanced("m", client_discovery=pool.list_clients)
+            assert answer == 0
+
+        tasks.start_soon(ask, pool)
+        tasks.start_soon(ask, other)
+        await anyio.sleep(1)
+        assert len(a.link.texts) == 2
+        a.answer_all(0)
+
+
+@settings(deadline=None)
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40))
+def test_the_connected_ones_are_known_whoever_comes_and_goes(
+    steps: list[tuple[bool, int]],
+) -> None:
+    """
+    In whatever order connections come and go, exactly the connected clients are routed to.
+    """
+    ready = Ready()
+    clients = [Client(A) for _ in range(5)]
+    for client in clients:
+        ready.watch(client)
+    connected: set[int] = set()
+    for comes, number in steps:
+        if comes is not (number in connected):
+            connected ^= {number}
+            for watcher in clients[number].life.watchers:
+                watcher(Step.OPEN if comes else Step.LOSE)
+        assert len(ready.clients) == len(connected)
+        assert set(ready.clients) == {clients[n] for n in connected}
+
+
+async def test_who_waits_for_connections_is_told_when_there_will_be_none(
+    network: FakeNetwork,
+) -> None:
+    """wait_connected raises as soon as too few clients are left, and not at some timeout."""
+    network.server(A).down = True
+    spec = ChildSpec(A, restart="temporary", retry_count=1)
+    async with ClientSupervisor([spec], opener=network) as pool:
+        with pytest.raises(NoConnectionsError):
+            await pool.wait_connected()
+        assert pool.list_clients() == []
+
+
+async def test_failing_over_is_told_step_by_step(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """Each candidate that could not send is one event, between loss and answer."""
+    specs = [ChildSpec(url, name=url[5], retry_count=0, restart="temporary") for url in (A, B)]
+    async with ClientSupervisor(specs, opener=network) as pool:
+        for url in (A, B):
+            network.server(url).link.fill()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pool.request_balanced, "m")
+            await anyio.sleep(1)
+            first, second = (A, B) if pool.list_clients()[0].pending else (B, A)
+            log_entries.clear()
+            network.server(first).link.drop()
+            await anyio.sleep(1)
+            network.server(second).link.drain()
+
+    # The sender and the client are two tasks: who goes first is the event loop's choice.
+    assert [e for e in events(log_entries, of=first[5]) if e != "pool.failover"] == [
+        "client.disconnected",
+        "client.failed",
+        "supervisor.child_stopped",
+    ]
+    (failover,) = (e for e in log_entries if e["event"] == "pool.failover")
+    assert failover.keys() == {"event", "log_level", "client", "to", "attempt", "error"}
+    assert (failover["to"], failover["attempt"]) == (second[5], 1)
 
 
 async def test_waiting_for_connections(network: FakeNetwork) -> None:

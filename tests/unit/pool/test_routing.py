@@ -53,6 +53,72 @@ def test_a_gap_in_the_rotation_burdens_nobody() -> None:
     assert choices(Router(), candidates, 100) == {"c0": 50, "c2": 50}
 
 
+@pytest.mark.parametrize(("some", "others"), [(2, 3), (2, 4), (4, 4), (1, 8)])
+def test_discoveries_do_not_take_each_others_turns(some: int, others: int) -> None:
+    """Messages over different sets of candidates alternate: each set is shared evenly."""
+    these = pool(some)
+    those = [Fake(f"d{n}") for n in range(others)]
+    router = Router()
+    counts: Counter[str] = Counter()
+    for _ in range(some * others * 2):
+        counts += choices(router, these, 1) + choices(router, those, 1)
+
+    assert {counts[c.name] for c in these} == {others * 2}
+    assert {counts[c.name] for c in those} == {some * 2}
+
+
+def test_the_order_in_which_discovery_names_them_is_no_preference() -> None:
+    """Equals are shared evenly though discovery names them in another order each time."""
+    candidates = pool(3)
+    router = Router()
+    counts: Counter[str] = Counter()
+    for n in range(30):
+        place = -n % 3
+        counts += choices(router, candidates[place:] + candidates[:place], 1)
+
+    assert set(counts.values()) == {10}
+
+
+def test_candidates_made_anew_for_each_message_take_turns() -> None:
+    """Objects that discovery makes for one message alone are known by their names."""
+    router = Router()
+    counts: Counter[str] = Counter()
+    for _ in range(30):
+        counts += choices(router, pool(3), 1)
+
+    assert set(counts.values()) == {10}
+
+
+def test_two_of_one_name_share() -> None:
+    """Clients of two pools may have the same name: both get messages."""
+    twins = [Fake("twin"), Fake("twin")]
+    router = Router()
+    chosen = [router.choose(twins, ()) for _ in range(10)]
+
+    assert [chosen.count(twin) for twin in twins] == [5, 5]
+
+
+def test_names_that_are_made_up_for_ever_take_no_memory() -> None:
+    """What is remembered of candidates that never come again is bounded."""
+    router = Router()
+    for n in range(5000):
+        router.choose([Fake(f"once-{n}")], ())
+
+    assert len(router._turns) <= 1024
+
+
+def test_who_is_often_chosen_is_not_forgotten() -> None:
+    """Made-up names push out the oldest turns, and not those of clients in use."""
+    steady = Fake("steady")
+    router = Router()
+    for n in range(1500):
+        router.choose([steady], ())
+        router.choose([Fake(f"once-{n}")], ())
+        assert "steady" in router._turns
+
+    assert "once-0" not in router._turns
+
+
 def test_the_fitter_is_preferred() -> None:
     """A clearly healthier candidate gets the messages, wherever it stands."""
     for place in range(4):
@@ -113,6 +179,18 @@ def test_a_large_pool_avoids_the_unfit() -> None:
 
     unfit = sum(counts[f"c{n}"] for n in range(50))
     assert 700 < unfit < 1300
+
+
+def test_a_large_pool_forgives_as_a_small_one_does() -> None:
+    """
+    One that is about as healthy as the others, freshly recovered say, has its share of a large
+    pool.
+    """
+    candidates = pool(20)
+    candidates[7].health = 100.0 - TOLERANCE
+    counts = choices(Router(), candidates, 4000)
+
+    assert 120 < counts["c7"] < 290
 
 
 @pytest.mark.parametrize("size", [10, 100, 10_000])

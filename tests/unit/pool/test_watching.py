@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.unit.fakes import server_frame
 from tests.unit.pool.fleet import A, B, C, events
-from wsfleet import ChildSpec, ClientSupervisor, Gap, Message
+from wsfleet import ChildSpec, Client, ClientSupervisor, Gap, Message
+from wsfleet._wire.frames import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -64,6 +66,79 @@ async def test_a_flood_does_not_silence_the_others(network: FakeNetwork) -> None
         assert first.count("b") == 3
         assert [event.data for client, event in rest if client.name == "a"][-1] == 99
         del stream
+
+
+async def test_what_a_stopped_client_had_is_delivered(network: FakeNetwork) -> None:
+    """
+    With "block" nothing is lost of what a client had read when it was stopped, however much
+    came at once.
+    """
+    async with ClientSupervisor(opener=network) as pool:
+        stream = aiter(pool)
+        client = await pool.start_client(A, inbox_size=4)
+        network.server(A).link.send_bytes(
+            b"".join(server_frame(Opcode.TEXT, b"%d" % n) for n in range(100))
+        )
+        await pool.stop_client(client)
+        got = [(await anext(stream))[1].data for _ in range(100)]
+
+    assert got == list(range(100))
+
+
+@pytest.mark.parametrize("given", ["at start", "later"])
+async def test_callbacks_hear_of_each_connection_of_a_child(
+    network: FakeNetwork, given: str
+) -> None:
+    """
+    on_connect and on_disconnect are called at each connection gained and lost, over reconnects
+    and restarts; one that raises harms nothing.
+    """
+    told: list[str] = []
+
+    def up(client: Client) -> None:
+        told.append(f"up {client.name}")
+        raise LookupError
+
+    async def down(client: Client) -> None:
+        told.append(f"down {client.name}")
+        raise LookupError
+
+    options: Any = {"name": "a", "on_connect": up, "on_disconnect": down, "retry_count": 1}
+    children = [ChildSpec(A, **options)] if given == "at start" else []
+    async with ClientSupervisor(children, opener=network) as pool:
+        if given == "later":
+            await pool.start_client(A, **options)
+        for _ in range(3):
+            network.server(A).link.drop()
+            await anyio.sleep(5)
+        assert pool.pool_health()[0].restarts > 0
+        assert await pool.request_balanced("m") == A
+
+    assert told == ["up a", "down a"] * 4
+
+
+async def test_the_stream_takes_nothing_from_handlers(network: FakeNetwork) -> None:
+    """What an async handler gets late is not taken away by the stream."""
+    handled: list[Any] = []
+
+    async def handler(event: Any) -> None:
+        await anyio.sleep(1)
+        handled.append(event.data)
+
+    async with ClientSupervisor(opener=network) as pool, anyio.create_task_group() as tasks:
+        await pool.start_client(A, handler=handler)
+
+        async def listen() -> None:
+            async for _, event in pool:
+                pytest.fail(f"the stream took {event}")
+
+        tasks.start_soon(listen)
+        for n in range(3):
+            network.server(A).link.send(n)
+        await anyio.sleep(4)
+        tasks.cancel_scope.cancel()
+
+    assert handled == [0, 1, 2]
 
 
 async def test_leaving_the_stream_lets_the_connections_go_on(network: FakeNetwork) -> None:
