@@ -13,6 +13,7 @@ from wsfleet.errors import (
     ConfigError,
     ConnectTimeoutError,
     JsonRpcError,
+    NotConnectedError,
     RateLimitedError,
     SessionRejectedError,
 )
@@ -268,7 +269,8 @@ async def test_close_during_the_login(
 
 async def start_and_expect_nothing(pool: ClientSupervisor) -> None:
     """Start a client that nobody will use."""
-    await pool.start_client(URL, venue=DERIBIT)
+    with pytest.raises(NotConnectedError):
+        await pool.start_client(URL, venue=DERIBIT)
 
 
 async def test_reconnect_during_the_login_waits_for_its_end(
