@@ -99,6 +99,7 @@ class _MaskKeys:
 
 
 _next_key: Final = _MaskKeys().next
+_number_of: Final = int.from_bytes
 _BLOCK: Final = 4096
 _REPEAT: Final = tuple(
     int.from_bytes(b"\1\0\0\0" * (size // 4), "little") for size in range(0, _BLOCK + 1, 64)
@@ -117,8 +118,8 @@ def mask(payload: bytes, key: bytes) -> bytes:
     size = len(payload)
     if size <= _BLOCK:
         steps = (size + 63) >> 6
-        pad = int.from_bytes(key, "little") * _REPEAT[steps]
-        return (int.from_bytes(payload, "little") ^ pad).to_bytes(steps << 6, "little")[:size]
+        pad = _number_of(key, "little") * _REPEAT[steps]
+        return (_number_of(payload, "little") ^ pad).to_bytes(steps << 6, "little")[:size]
     pad = int.from_bytes(key, "little") * _REPEAT[-1]
     view = memoryview(payload)
     parts = [
