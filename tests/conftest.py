@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from structlog.testing import capture_logs
 
 if importlib.util.find_spec("wsfleet") is None:  # a checkout in which nothing is installed
@@ -16,6 +17,10 @@ if importlib.util.find_spec("wsfleet") is None:  # a checkout in which nothing i
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 THREAD_NAME = "wsfleet-testing"
 FD_FOLDER = Path("/proc/self/fd")

@@ -9,6 +9,7 @@ Everything that wsfleet raises.
     |   +-- DnsError
     |   +-- TlsError
     |   +-- HandshakeRejectedError
+    |   +-- SessionRejectedError
     +-- SendError
     |   +-- NotConnectedError
     |   +-- RequestTimeoutError (TimeoutError)
@@ -18,6 +19,7 @@ Everything that wsfleet raises.
     |   +-- MaxAttemptsExceededError
     |   +-- RateLimitedError
     +-- JsonRpcError
+    +-- SubscriptionRejectedError
     +-- InboxOverflowError
     +-- RecordingError
     +-- RestartLimitError
@@ -33,7 +35,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ConfigError",
@@ -54,6 +56,8 @@ __all__ = [
     "RequestTimeoutError",
     "RestartLimitError",
     "SendError",
+    "SessionRejectedError",
+    "SubscriptionRejectedError",
     "TlsError",
     "WsfleetError",
 ]
@@ -154,6 +158,25 @@ class HandshakeRejectedError(ConnectError):
         self.status = status
         self.retry_after = retry_after
         self.recoverable: bool = status in _HEALING_STATUSES
+
+
+class SessionRejectedError(ConnectError):
+    """
+    The server took the connection, but refused what a session begins with: a login, say.
+
+    Attributes:
+        step: what it refused: "login", or the method that the venue's profile calls.
+        code: the number of the server's error, or None when it gave none.
+    """
+
+    def __init__(
+        self, url: str, step: str, detail: str, code: int | None, recoverable: bool = False
+    ) -> None:
+        super().__init__(url, f"{step} refused: {detail}")
+        self.args: tuple[Any, ...] = (url, step, detail, code, recoverable)
+        self.step = step
+        self.code = code
+        self.recoverable: bool = recoverable
 
 
 class SendError(WsfleetError):
@@ -355,6 +378,29 @@ class JsonRpcError(WsfleetError):
 
     def __str__(self) -> str:
         return f"the server answered with error {self.code}: {self.message}"
+
+
+class SubscriptionRejectedError(WsfleetError):
+    """
+    The venue refused channels; those that it took with the same call stay subscribed.
+
+    Attributes:
+        rejected: each refused channel with the venue's words.
+        confirmed: the channels of the call that are subscribed.
+    """
+
+    def __init__(
+        self, client: str, rejected: Mapping[str, str], confirmed: Sequence[str] = ()
+    ) -> None:
+        super().__init__(client, rejected, confirmed)
+        self.client = client
+        self.rejected: dict[str, str] = dict(rejected)
+        self.confirmed: tuple[str, ...] = tuple(confirmed)
+
+    def __str__(self) -> str:
+        refused = "; ".join(f"{channel}: {why}" for channel, why in self.rejected.items())
+        kept = f"; subscribed: {', '.join(self.confirmed)}" if self.confirmed else ""
+        return f"{self.client} was refused {refused}{kept}: correct the names, or log in"
 
 
 class InboxOverflowError(WsfleetError):

@@ -85,6 +85,92 @@ async def test_bandwidth_limits_each_direction() -> None:
             assert 0.2 <= time.monotonic() - began < 1.0
 
 
+async def test_each_direction_has_faults_of_its_own() -> None:
+    """What is slow or narrow in one direction is neither in the other."""
+    async with RawServer(echo_bytes) as server, FaultProxy(server.url) as proxy:
+        async with await dial(proxy) as tcp:
+            proxy.to_client.latency = 0.2
+            began = time.monotonic()
+            await tcp.send(b"x")
+            await read(tcp, 1)
+            assert 0.2 <= time.monotonic() - began < 0.4
+            assert (proxy.latency, proxy.to_server.latency) == (0.2, 0.0)
+            proxy.latency = 0.0
+            assert proxy.to_client.latency == 0.0
+            proxy.to_server.bandwidth = 10_000
+            began = time.monotonic()
+            await tcp.send(b"x" * 2000)
+            await read(tcp, 2000)
+            assert 0.2 <= time.monotonic() - began < 0.4
+            assert (proxy.bandwidth, proxy.to_client.bandwidth) == (10_000, None)
+
+
+async def test_a_line_can_be_dead_in_one_direction() -> None:
+    """The server still hears its client and the client hears nothing, until the thaw."""
+    heard: queue.Queue[bytes] = queue.Queue()
+
+    async def script(connection: RawConnection) -> None:
+        heard.put(await connection.read(1))
+        await connection.write(b"y")
+        await connection.read_to_end()
+
+    async with RawServer(script) as server, FaultProxy(server.url) as proxy:
+        async with await dial(proxy) as tcp:
+            await proxy.wait_for_connections(1)
+            await proxy.freeze("to_client")
+            await tcp.send(b"x")
+            assert await anyio.to_thread.run_sync(heard.get, True, 10) == b"x"
+            with anyio.move_on_after(0.1) as scope:
+                await tcp.receive()
+            assert scope.cancelled_caught
+            await proxy.thaw("to_client")
+            assert await read(tcp, 1) == b"y"
+
+
+async def test_a_drop_ends_both_sides_without_a_reset() -> None:
+    """A dropped connection ends for client and server, frozen or not; new ones are welcome."""
+    ended: queue.Queue[bytes] = queue.Queue()
+
+    async def script(connection: RawConnection) -> None:
+        ended.put(await connection.read_to_end())
+
+    async with RawServer(script) as server, FaultProxy(server.url) as proxy:
+        for frozen in (False, True):
+            async with await dial(proxy) as tcp:
+                await proxy.wait_for_connections(1)
+                if frozen:
+                    await proxy.freeze()
+                await proxy.drop()
+                with pytest.raises(anyio.EndOfStream):
+                    await tcp.receive()
+                assert await anyio.to_thread.run_sync(ended.get, True, 10) == b""
+            await proxy.wait_for_connections(0)
+        assert proxy.accepted == 2
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:80", "ws://", ""])
+def test_a_proxy_for_no_server(url: str) -> None:
+    """A proxy says at once that its URL is no server's."""
+    with pytest.raises(ValueError, match="ws://"):
+        FaultProxy(url)
+
+
+def test_faults_that_cannot_be() -> None:
+    """A wrong fault is told where it is set, and changes nothing."""
+    proxy = FaultProxy("ws://127.0.0.1:1")
+    for wrong in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="latency"):
+            proxy.latency = wrong
+    for wrong in (-1, 0, float("nan")):
+        with pytest.raises(ValueError, match="bandwidth"):
+            proxy.bandwidth = wrong
+    with pytest.raises(ValueError, match="cut"):
+        proxy.cut_after(bytes=-1)
+    with pytest.raises(ValueError, match="to_server"):
+        proxy.cut_after(bytes=1, direction="up")  # type: ignore[arg-type]
+    assert (proxy.latency, proxy.bandwidth) == (0.0, None)
+
+
 async def test_a_reset_reaches_both_sides() -> None:
     """A reset is an error at the client; new connections are welcome."""
     async with RawServer(echo_bytes) as server, FaultProxy(server.url) as proxy:

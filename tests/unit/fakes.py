@@ -59,6 +59,7 @@ class FakeLink:
         self.received: list[tuple[int, bytes]] = []
         self.ended_with: Any = ()
         self._inbound: list[bytes] = []
+        self._delivering = False
         self._feed: Callable[[bytes], None] | None = None
         self._ended: Callable[[Exception | None], None] | None = None
         self._writable: Callable[[], None] | None = None
@@ -146,8 +147,12 @@ class FakeLink:
         return None
 
     def _deliver(self) -> None:
+        if self._delivering:
+            return  # an answer to what is being delivered: it comes after it
+        self._delivering = True
         while self._inbound and self._feed is not None and not self.reading_paused:
             self._feed(self._inbound.pop(0))
+        self._delivering = False
 
     def _end(self, error: Exception | None) -> None:
         if self.closing:

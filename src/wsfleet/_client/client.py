@@ -14,31 +14,32 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import InboxOverflowError, JsonRpcError
+from wsfleet.errors import InboxOverflowError
 
 from .config import Config
 from .correlation import Correlation
 from .delivery import Delivery
 from .gate import Gate
+from .gauges import Gauges
 from .inbox import Inbox, Listener
 from .latency import LatencyWindow
-from .life import Life, Owner
-from .messages import outgoing
-from .metrics import StateMetrics, memory_of
+from .life import Life
+from .messages import outgoing, result_of
+from .owner import Owner
+from .preparation import Preparation
 from .recorder import Recorder
 from .sender import Sender
+from .subscriptions import Subscriptions, channel_names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Unpack
 
     from .callbacks import Callback
     from .config import ClientOptions
     from .events import Handler
-    from .heartbeat import HeartbeatHealth
-    from .latency import LatencyStats
     from .life import Opener
     from .messages import Sendable
-    from .states import ClientState
 
 _numbers: Final = itertools.count(1)
 
@@ -50,7 +51,7 @@ class Starting(Protocol):
         """Take the client."""
 
 
-class Client:
+class Client(Gauges):
     """
     One connection kept alive.
 
@@ -92,8 +93,12 @@ class Client:
             if config.record_to is None
             else Recorder(config.record_to, client=self.name, url=config.safe_url)
         )
+        limiter = config.new_limiter()
         life = Life(self.name, config, opener if recorder is None else recorder.tapping(opener))
         self.life: Life = life
+        self._subscriptions = Subscriptions(
+            self.name, config.venue, restore=config.restore_subscriptions
+        )
         self.inbox: Inbox = Inbox(
             config.inbox_size,
             config.overflow,
@@ -108,9 +113,7 @@ class Client:
             life,
             self._requests,
             LatencyWindow(config.latency_buffer_size),
-            None
-            if config.limiter is None
-            else Gate(self.name, config.limiter, config.limiter_timeout),
+            None if limiter is None else Gate(self.name, limiter, config.limiter_timeout),
         )
         self._delivery = Delivery(
             self._requests,
@@ -118,13 +121,22 @@ class Client:
             handler,
             decode=config.decode,
             crashed=life.crash,
-            ponged=life.on_pong,
+            ponged=life.beats.on_pong,
+            watch=self._watcher(),
         )
         life.owner = Owner(
             client=self,
             sink=self._delivery,
-            lost=self._sender.fail_all,
+            requests=self._requests,
+            limiter=limiter,
+            preparation=Preparation(
+                config.safe_url, config.venue, self._subscriptions, config.request_timeout
+            ),
+            channels=self._subscriptions.channels.held,
+            gap=self._delivery.on_gap,
+            lost=self._lost,
             over=self._over,
+            forget=self._subscriptions.channels.clear,
             worker=self._take_events if self._delivery.awaits_handler else None,
             on_connect=on_connect,
             on_disconnect=on_disconnect,
@@ -133,13 +145,6 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self.name} {self.life.phase.value} {self.config.safe_url}>"
-
-    # identity
-
-    @property
-    def url(self) -> str:
-        """The endpoint, without its secrets."""
-        return self.config.safe_url
 
     # life
 
@@ -273,7 +278,70 @@ class Client:
         if params is not None:
             message["params"] = params
         limit = self.config.request_timeout if timeout is None else timeout
-        return result_of(await self._sender.exchange(outgoing(message), request_id, limit))
+        response = await self._sender.exchange(outgoing(message), request_id, limit)
+        return result_of(response, self.config.venue.temporary)
+
+    # subscribing
+
+    async def subscribe(self, channels: str | Iterable[str]) -> None:
+        """
+        Subscribe to channels, in the way of the client's `venue`; returns when the venue has
+        confirmed all of them.
+
+        A channel that several users subscribe to is asked for once, and stays until each has
+        unsubscribed. What was confirmed is restored after a reconnect, before the client counts
+        as connected again (unless `restore_subscriptions=False`).
+
+        Args:
+            channels: one, or several; naming one twice is naming it once.
+
+        Raises:
+            SubscriptionRejectedError: the venue refused some; the others are subscribed.
+            NotConnectedError: not sent: there is no connection at this moment.
+            RateLimitedError: not sent: the limiter has no room within `request_timeout`.
+            RequestTimeoutError: not confirmed within `request_timeout` seconds.
+            DisconnectedError: the connection dropped before the venue confirmed.
+            TypeError: a channel is no str.
+
+        With any other error than the first, and when cancelled, none of the channels counts as
+        subscribed by this call; what the venue confirms too late is undone.
+        """
+        names = channel_names(channels)
+        await self._subscriptions.add(
+            self._sender.dialogue(), names, self.config.request_timeout
+        )
+
+    async def unsubscribe(self, channels: str | Iterable[str]) -> None:
+        """
+        Undo one `subscribe` for each channel; returns when the venue has confirmed the removal
+        of those that nobody else has subscribed to.
+
+        Channels that are not subscribed are passed over. Without a connection they are only
+        taken from what is restored.
+
+        Args:
+            channels: one, or several.
+
+        Raises:
+            RateLimitedError: not sent: the limiter has no room within `request_timeout`.
+            RequestTimeoutError: not confirmed within `request_timeout` seconds.
+            DisconnectedError: the connection dropped, and the channels with it.
+            TypeError: a channel is no str.
+
+        Cancelled before it is sent, it undoes nothing; after that, the channels are removed.
+        """
+        names = channel_names(channels)
+        dialogue = None if self.life.connection is None else self._sender.dialogue()
+        await self._subscriptions.remove(dialogue, names, self.config.request_timeout)
+
+    def _watcher(self) -> Callable[[Any], bool] | None:
+        """Return who is shown the messages that come in, before anybody else."""
+        by_id, watchful = self.config.venue.by_id, self.life.beats.watchful
+        if by_id:
+            return self.life.beats.takes if watchful else None
+        if not watchful:
+            return self._subscriptions.takes
+        return lambda data: self._subscriptions.takes(data) or self.life.beats.takes(data)
 
     # receiving
 
@@ -315,71 +383,10 @@ class Client:
 
     # what life tells
 
+    def _lost(self, make_error: Callable[[], Exception]) -> int:
+        self._subscriptions.lost(make_error)
+        return self._sender.fail_all(make_error)
+
     def _over(self, error: Exception | None) -> None:
         if self._handler is not None or not self.supervised:
             self.inbox.end(error if self._handler is None else None)
-
-    # how it does
-
-    def get_state(self) -> ClientState:
-        """Return "connecting", "connected" or "disconnected"."""
-        return self.life.state
-
-    def get_health(self) -> float:
-        """Return 0-100: how fit it is for the next message; 100 is idle and fast."""
-        return self._sender.health.score(len(self._requests), self.life.clock())
-
-    @property
-    def pending(self) -> int:
-        """Requests that await a response."""
-        return len(self._requests)
-
-    @property
-    def errors(self) -> int:
-        """Requests without an answer, and connections lost, since it was made."""
-        return self._sender.health.errors
-
-    def get_latency_stats(self) -> LatencyStats | None:
-        """
-        Return the round trips of requests over the last `latency_buffer_size`, or None before
-        the first.
-        """
-        return self._sender.latency.stats()
-
-    def get_heartbeat_health(self) -> HeartbeatHealth | None:
-        """Return how the heartbeat does, or None when there is none."""
-        heartbeat = self.config.heartbeat
-        if heartbeat is None:
-            return None
-        return self.life.heartbeats.health(type(heartbeat).__name__, self.life.clock())
-
-    def get_state_metrics(self) -> StateMetrics | None:
-        """Return sizes and counters, or None when the client is not running."""
-        if not self.life.alive:
-            return None
-        return StateMetrics(
-            generation=self.life.generation,
-            pending_requests=len(self._requests),
-            inbox=len(self.inbox),
-            dropped=self.inbox.dropped,
-            sent=self._sender.sent,
-            received=self._delivery.received,
-            errors=self._sender.health.errors,
-            reading_paused=self.inbox.paused,
-            memory=memory_of(self.inbox.waiting()),
-        )
-
-
-def result_of(response: Any) -> Any:
-    """
-    Return a JSON-RPC response's result.
-
-    Raises:
-        JsonRpcError: it has an error instead.
-    """
-    error = response.get("error")
-    if error is None:
-        return response.get("result")
-    if isinstance(error, dict):
-        raise JsonRpcError(error.get("code", 0), error.get("message", ""), error.get("data"))
-    raise JsonRpcError(0, str(error))

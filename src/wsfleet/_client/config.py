@@ -7,32 +7,37 @@ Rule 2: neither the URL's secrets nor header values are ever shown, in a repr or
 
 from __future__ import annotations
 
-import importlib.util
-import math
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
-from urllib.parse import urlsplit
-
-import httpx
 
 from wsfleet._wire.deflate import Deflate
 from wsfleet._wire.frames import decode_utf8
 from wsfleet._wire.opening import Endpoint
 from wsfleet._wire.redact import redact_url
-from wsfleet._wire.upgrade import parse_url
 from wsfleet.errors import ConfigError
 
+from .checks import (
+    check_count,
+    check_number,
+    check_path,
+    check_proxy,
+    check_url,
+    checked_headers,
+    checked_subprotocols,
+)
 from .heartbeat import Heartbeat, PingPong
 from .inbox import Overflow
 from .limits import Limiter
 from .messages import json_or_text
+from .venue import JSON_RPC, Venue
 
 if TYPE_CHECKING:
+    import os
     import ssl
     from typing import Self
+
+    import httpx
 
 HeadersLike: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 """Header names and values; a name may come twice in a sequence."""
@@ -40,20 +45,18 @@ HeadersLike: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 DecodeLike: TypeAlias = Literal["json", "raw"] | Callable[[str], Any]
 """What text becomes: decoded JSON, itself, or what a function makes of it."""
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
-_FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
-_OWN_HEADERS: Final = frozenset(
-    {
-        "connection",
-        "upgrade",
-        "sec-websocket-accept",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-protocol",
-        "sec-websocket-version",
-    }
-)
+HeartbeatLike: TypeAlias = Heartbeat | Sequence[Heartbeat] | None
+"""What keeps a connection alive: one, several, or nothing."""
 
+_POSITIVE: Final = ("timeout", "heartbeat_interval", "request_timeout", "close_timeout")
+_NOT_NEGATIVE: Final = ("retry_delay", "max_backoff", "stable_after")
+_COUNTS: Final = (
+    "retry_count",
+    "max_redirects",
+    "latency_buffer_size",
+    "inbox_size",
+    "max_message_size",
+)
 
 _PING_PONG: Final = PingPong()
 
@@ -71,7 +74,7 @@ class ClientOptions(TypedDict, total=False):
     reconnect_on_error: bool
     restore_subscriptions: bool
     heartbeat_interval: float
-    heartbeat: Heartbeat | None
+    heartbeat: HeartbeatLike
     request_timeout: float
     latency_buffer_size: int
     record_to: str | os.PathLike[str] | None
@@ -89,6 +92,7 @@ class ClientOptions(TypedDict, total=False):
     limiter: Limiter | None
     limiter_timeout: float | None
     connect_limiter: Limiter | None
+    venue: Venue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +112,14 @@ class Config:
         stable_after: how long a connection must have lasted for the count and the waits to
             start afresh.
         reconnect_on_error: False ends the client with its first connection.
-        restore_subscriptions: reserved for subscriptions, which come with a later version.
-        heartbeat_interval: between pings of the default heartbeat.
-        heartbeat: what keeps a connection alive and finds a dead peer; None does neither.
+        restore_subscriptions: whether channels are subscribed again after a reconnect, before
+            the client counts as connected.
+        heartbeat_interval: between the beats of heartbeats that name no interval.
+        heartbeat: what keeps a connection alive and finds a dead peer; one, several, or None.
+            That of the venue runs beside it.
         request_timeout: for the response to a request, waiting for a limiter and for room in
-            the write buffer included.
+            the write buffer included; also for each batch of channels, and each call of a
+            venue.
         latency_buffer_size: round trips that the latency statistics look back on.
         record_to: a file to which all that comes and goes is appended, for
             `wsfleet.recording`; None records nothing.
@@ -134,6 +141,7 @@ class Config:
             the request's timeout, or `request_timeout` where no response is awaited.
         connect_limiter: decides when a connection may be attempted; give the clients of a fleet
             one together.
+        venue: how one subscribes, logs in and stays connected there; see `wsfleet.venues`.
 
     Raises:
         ConfigError: an option has a value that can never work.
@@ -150,7 +158,7 @@ class Config:
     reconnect_on_error: bool = True
     restore_subscriptions: bool = True
     heartbeat_interval: float = 30.0
-    heartbeat: Heartbeat | None = _PING_PONG
+    heartbeat: HeartbeatLike = _PING_PONG
     request_timeout: float = 30.0
     latency_buffer_size: int = 100
     record_to: str | os.PathLike[str] | None = None
@@ -168,18 +176,19 @@ class Config:
     limiter: Limiter | None = None
     limiter_timeout: float | None = 0.0
     connect_limiter: Limiter | None = None
+    venue: Venue = JSON_RPC
 
     def __post_init__(self) -> None:
-        _check_url(self.url)
-        object.__setattr__(self, "headers", _checked_headers(self.headers))
-        object.__setattr__(self, "subprotocols", _checked_subprotocols(self.subprotocols))
+        check_url(self.url)
+        object.__setattr__(self, "headers", checked_headers(self.headers))
+        object.__setattr__(self, "subprotocols", checked_subprotocols(self.subprotocols))
         for option in _POSITIVE:
-            _check_number(option, getattr(self, option), above_zero=True)
+            check_number(option, getattr(self, option), above_zero=True)
         for option in _NOT_NEGATIVE:
-            _check_number(option, getattr(self, option), above_zero=False)
+            check_number(option, getattr(self, option), above_zero=False)
         for option in _COUNTS:
-            _check_count(option, getattr(self, option))
-        _check_path("record_to", self.record_to)
+            check_count(option, getattr(self, option))
+        check_path("record_to", self.record_to)
         self._check_choices()
         self._check_limits()
         self._check_reserved()
@@ -192,8 +201,12 @@ class Config:
             raise ConfigError(
                 "decode", 'must be "json", "raw" or a function from str to anything'
             )
-        if self.heartbeat is not None and not isinstance(self.heartbeat, Heartbeat):
-            raise ConfigError("heartbeat", "must be a heartbeat such as PingPong(), or None")
+        if not all(isinstance(heartbeat, Heartbeat) for heartbeat in self._own_heartbeats()):
+            raise ConfigError(
+                "heartbeat", "must be a heartbeat such as PingPong(), several, or None"
+            )
+        if not isinstance(self.venue, Venue):
+            raise ConfigError("venue", "must be a Venue such as venues.deribit()")
 
     def _check_limits(self) -> None:
         for option in ("limiter", "connect_limiter"):
@@ -201,7 +214,7 @@ class Config:
             if limiter is not None and not isinstance(limiter, Limiter):
                 raise ConfigError(option, "must be a limiter such as SlidingWindow, or None")
         if self.limiter_timeout is not None:
-            _check_number("limiter_timeout", self.limiter_timeout, above_zero=False)
+            check_number("limiter_timeout", self.limiter_timeout, above_zero=False)
 
     def _check_reserved(self) -> None:
         # An option that is taken and does nothing would be a promise broken in silence.
@@ -219,7 +232,7 @@ class Config:
                 "must be 0 with http_client: its credentials are not ours to show",
             )
         if self.proxy is not None:
-            _check_proxy(self.proxy)
+            check_proxy(self.proxy)
 
     @property
     def safe_url(self) -> str:
@@ -248,6 +261,24 @@ class Config:
             return replace(url_or_config, **options)  # type: ignore[return-value]
         return cls(url=url_or_config, **options)
 
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Return those of this and of the venue."""
+        of_venue = () if self.venue.heartbeat is None else (self.venue.heartbeat,)
+        return (*self._own_heartbeats(), *of_venue)
+
+    def _own_heartbeats(self) -> tuple[Heartbeat, ...]:
+        if self.heartbeat is None:
+            return ()
+        if isinstance(self.heartbeat, Sequence):
+            return tuple(self.heartbeat)
+        return (self.heartbeat,)
+
+    def new_limiter(self) -> Limiter | None:
+        """Return what limits the messages of one client."""
+        if self.limiter is not None or self.venue.limiter is None:
+            return self.limiter
+        return self.venue.limiter()
+
     def endpoint(self) -> Endpoint:
         """Return what the wire needs of this."""
         compression = Deflate() if self.compression is True else self.compression or None
@@ -263,108 +294,4 @@ class Config:
             proxy=self.proxy,
             http_client=self.http_client,
             text_factory=json_or_text if self.decode == "json" else decode_utf8,
-        )
-
-
-_POSITIVE: Final = ("timeout", "heartbeat_interval", "request_timeout", "close_timeout")
-_NOT_NEGATIVE: Final = ("retry_delay", "max_backoff", "stable_after")
-_COUNTS: Final = (
-    "retry_count",
-    "max_redirects",
-    "latency_buffer_size",
-    "inbox_size",
-    "max_message_size",
-)
-_UNLIMITED: Final = frozenset({"retry_count", "max_message_size"})
-
-
-def _check_url(url: object) -> None:
-    if not isinstance(url, str):
-        raise ConfigError("url", f"must be a str, not {type(url).__name__}")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        parse_url(url)
-    except (ValueError, httpx.InvalidURL):
-        # Not chained: the parser's words may quote a password.
-        raise ConfigError(
-            "url", "is not a valid URL (are user and password percent-encoded?)"
-        ) from None
-    if parts.scheme not in {"ws", "wss"}:
-        raise ConfigError("url", "must start with ws:// or wss://")
-    if not parts.hostname:
-        raise ConfigError("url", "names no host")
-    if port == 0:
-        raise ConfigError("url", "has port 0, to which nothing can connect")
-    if parts.fragment or url.endswith("#"):
-        raise ConfigError("url", "must have no #fragment (RFC 6455 section 3)")
-
-
-def _matches(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _checked_headers(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    checked = tuple((name, value) for name, value in pairs)
-    for name, value in checked:
-        if not _matches(_TOKEN, name):
-            raise ConfigError("headers", f"has a name that HTTP does not allow: {name!r}")
-        if name.lower() in _OWN_HEADERS:
-            raise ConfigError("headers", f"must not have {name}: wsfleet sets it")
-        if not _matches(_FIELD_VALUE, value):
-            raise ConfigError("headers", f"has a value for {name} that HTTP does not allow")
-    return checked
-
-
-def _checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(subprotocols, str):
-        raise ConfigError("subprotocols", "must be a sequence of names, not one str")
-    for name in subprotocols:
-        if not _matches(_TOKEN, name):
-            raise ConfigError("subprotocols", f"has a name that HTTP does not allow: {name!r}")
-    if len(set(subprotocols)) != len(subprotocols):
-        raise ConfigError("subprotocols", "names one twice")
-    return tuple(subprotocols)
-
-
-def _check_number(option: str, value: object, *, above_zero: bool) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-    ):
-        raise ConfigError(option, f"must be a finite number of seconds, not {value!r}")
-    if value < 0 or (above_zero and value == 0):
-        bound = "more than 0" if above_zero else "0 or more"
-        raise ConfigError(option, f"must be {bound} seconds, not {value!r}")
-
-
-def _check_count(option: str, value: object) -> None:
-    if value is None and option in _UNLIMITED:
-        return
-    least = 0 if option in {"retry_count", "max_redirects"} else 1
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(option, f"must be a whole number from {least}, not {value!r}")
-
-
-def _check_path(option: str, value: object) -> None:
-    if value is None:
-        return
-    try:
-        path = os.fsencode(value)  # type: ignore[arg-type]
-    except (TypeError, UnicodeError):
-        path = b""
-    if not path or b"\0" in path or isinstance(value, bytes):
-        raise ConfigError(option, f"must be the path of a file, not {value!r}")
-
-
-def _check_proxy(proxy: str) -> None:
-    try:
-        scheme = httpx.Proxy(proxy).url.scheme
-    except (ValueError, httpx.InvalidURL):
-        raise ConfigError("proxy", "must be an http://, https:// or socks5:// URL") from None
-    if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
-        raise ConfigError(
-            "proxy", 'needs the package "socksio" for SOCKS: pip install httpx[socks]'
         )

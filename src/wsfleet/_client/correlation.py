@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+import itertools
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wsfleet.errors import DuplicateRequestIdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .clock import Waiter
-
 RequestId: TypeAlias = int | str | float
 
 
-class Correlation:
-    """The requests in flight on one client."""
+class Awaiting(Protocol):
+    """What takes a response, or the error that ends the waiting."""
 
-    __slots__ = ("_client", "_last_id", "waiting")
+    def set(self, value: object) -> None:
+        """Take it."""
+
+
+class Correlation:
+    """The requests in flight on one client, those that wsfleet itself makes included."""
+
+    __slots__ = ("_last_id", "_own", "_own_ids", "client", "waiting")
 
     def __init__(self, client: str) -> None:
-        self._client = client
-        self.waiting: dict[RequestId, Waiter] = {}
+        self.client = client
+        self.waiting: dict[RequestId, Awaiting] = {}
+        self._own = 0
+        self._own_ids = itertools.count(1)
         self._last_id = 0
 
     def __len__(self) -> int:
-        return len(self.waiting)
+        """Return how many a user awaits."""
+        return len(self.waiting) - self._own
 
     def __contains__(self, request_id: object) -> bool:
         return request_id in self.waiting
@@ -37,7 +46,7 @@ class Correlation:
             self._last_id += 1
         return self._last_id
 
-    def add(self, request_id: RequestId, waiter: Waiter) -> None:
+    def add(self, request_id: RequestId, waiter: Awaiting) -> None:
         """
         Await a response.
 
@@ -45,10 +54,29 @@ class Correlation:
             DuplicateRequestIdError: one with that id is awaited already.
         """
         if request_id in self.waiting:
-            raise DuplicateRequestIdError(self._client, request_id)
+            raise DuplicateRequestIdError(self.client, request_id)
         self.waiting[request_id] = waiter
 
-    def remove(self, request_id: RequestId, waiter: Waiter) -> None:
+    def add_own(self, take: Callable[[object], None]) -> str:
+        """
+        Await a response to a request of wsfleet's own; it counts for no user.
+
+        Args:
+            take: called with the response, or with the error that ends the waiting.
+
+        Returns:
+            The request's id; its text keeps it apart from those that users choose.
+        """
+        request_id = f"wsfleet-{next(self._own_ids)}"
+        self._own += 1
+        self.waiting[request_id] = _Own(self, take)
+        return request_id
+
+    def own_is_over(self) -> None:
+        """Count one request of wsfleet's own less."""
+        self._own -= 1
+
+    def remove(self, request_id: RequestId, waiter: Awaiting) -> None:
         """Await it no longer; a later request with the same id stays."""
         if self.waiting.get(request_id) is waiter:
             del self.waiting[request_id]
@@ -66,10 +94,26 @@ class Correlation:
 
     def fail_all(self, make_error: Callable[[], Exception]) -> int:
         """
-        Give every waiting caller an error of its own, at once; return how many there were.
+        Give every waiting caller an error of its own, at once; return how many users there
+        were.
         """
+        users = len(self)
         failed = list(self.waiting.values())
         self.waiting.clear()  # the same dict: others look into it
         for waiter in failed:
             waiter.set(make_error())
-        return len(failed)
+        return users
+
+
+class _Own:
+    """Awaits a response for wsfleet."""
+
+    __slots__ = ("_requests", "_take")
+
+    def __init__(self, requests: Correlation, take: Callable[[object], None]) -> None:
+        self._requests = requests
+        self._take = take
+
+    def set(self, value: object) -> None:
+        self._requests.own_is_over()
+        self._take(value)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from .callables import is_async_callable, refuse_coroutine
-from .events import Binary, Event, Handler, Message, ProtocolError, UnmatchedResponse
-from .messages import decode_json_text, is_response, read_envelope
+from .events import Binary, Event, Gap, Handler, Message, ProtocolError, UnmatchedResponse
+from .messages import decode_json_text, is_response, json_or_text, read_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ class Delivery:
         decode: what text becomes.
         crashed: called with what a handler raised.
         ponged: called with the payload of each pong.
+        watch: shown each text message, decoded; those that it takes are delivered to nobody.
     """
 
     __slots__ = (
@@ -41,7 +42,9 @@ class Delivery:
         "_crashed",
         "_decode",
         "_take",
+        "_unwatched",
         "_waiting",
+        "_watch",
         "awaits_handler",
         "on_pong",
         "on_text",
@@ -57,6 +60,7 @@ class Delivery:
         decode: DecodeLike,
         crashed: Callable[[Exception], None],
         ponged: Callable[[bytes], None],
+        watch: Callable[[Any], bool] | None,
     ) -> None:
         self.received: int = 0
         self.awaits_handler = handler is not None and is_async_callable(handler)
@@ -64,6 +68,10 @@ class Delivery:
         self.on_text: Callable[[Any], None] = self._on_json
         if decode != "json":
             self.on_text = self._on_raw if decode == "raw" else self._on_undecoded
+        self._unwatched = self.on_text
+        self._watch = watch
+        if watch is not None:
+            self.on_text = self._on_watched if decode == "json" else self._on_watched_text
         self._correlation = correlation
         self._waiting = correlation.waiting
         self._decode = decode
@@ -112,6 +120,31 @@ class Delivery:
             return
         self._deliver(Message(data))
 
+    def _on_watched(self, data: Any) -> None:
+        assert self._watch is not None
+        try:
+            taken = self._watch(data)
+        except Exception as exc:  # noqa: BLE001 - a user's heartbeat or venue; it reaches the owner
+            self._crashed(exc)
+            return
+        if taken:
+            self.received += 1
+        else:
+            self._unwatched(data)
+
+    def _on_watched_text(self, text: str) -> None:
+        """Decode each message for those who watch; the user gets it undecoded."""
+        assert self._watch is not None
+        try:
+            taken = self._watch(json_or_text(text.encode()))
+        except Exception as exc:  # noqa: BLE001 - a user's heartbeat or venue; it reaches the owner
+            self._crashed(exc)
+            return
+        if taken:
+            self.received += 1
+        else:
+            self._unwatched(text)
+
     def _deliver(self, event: Event) -> None:
         try:
             result = self._take(event)
@@ -134,6 +167,10 @@ class Delivery:
         """Deliver a binary message."""
         self.received += 1
         self._deliver(Binary(data))
+
+    def on_gap(self, gap: Gap) -> None:
+        """Deliver the first event of a connection that follows a lost one."""
+        self._deliver(gap)
 
     def on_violation(self, reason: str) -> None:
         """Deliver the last event of a connection whose peer broke the protocol."""

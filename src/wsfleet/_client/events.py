@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime  # noqa: TC003 - whoever reads the fields' types needs it
 from typing import Any, TypeAlias
 
 import msgspec
@@ -39,7 +40,26 @@ class ProtocolError(msgspec.Struct, frozen=True):
     reason: str
 
 
-Event: TypeAlias = Message | Binary | UnmatchedResponse | ProtocolError
+class Gap(msgspec.Struct, frozen=True):
+    """
+    The connection was lost and there is a new one; comes before the first message of that.
+
+    What happened in between was not delivered: fetch it if you need it.
+
+    Attributes:
+        channels: those that were subscribed when the connection was lost.
+        since: when that was, in UTC.
+        until: when the new connection was open, in UTC.
+        cause: why it was lost, in words.
+    """
+
+    channels: tuple[str, ...]
+    since: datetime
+    until: datetime
+    cause: str
+
+
+Event: TypeAlias = Message | Binary | UnmatchedResponse | ProtocolError | Gap
 """Everything that a client may deliver."""
 
 Handler: TypeAlias = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]

@@ -31,11 +31,11 @@ class Gate:
         patience: seconds that a message waits at most, or None for as long as its sender does.
     """
 
-    __slots__ = ("_client", "_limiter", "_patience")
+    __slots__ = ("_client", "_patience", "limiter")
 
     def __init__(self, client: str, limiter: Limiter, patience: float | None) -> None:
         self._client = client
-        self._limiter = limiter
+        self.limiter = limiter
         self._patience = patience
 
     async def enter(self, message: Outgoing, timeout: float) -> None:
@@ -47,7 +47,7 @@ class Gate:
         """
         patience = timeout if self._patience is None else min(self._patience, timeout)
         try:
-            await self._limiter.acquire(message.given, patience)
+            await self.limiter.acquire(message.given, patience)
         except RateLimitedError as error:
             error.client = self._client
             raise
@@ -60,7 +60,7 @@ class Gate:
             RateLimitedError: it may not.
         """
         try:
-            self._limiter.acquire_nowait(message.given)
+            self.limiter.acquire_nowait(message.given)
         except RateLimitedError as error:
             error.client = self._client
             raise

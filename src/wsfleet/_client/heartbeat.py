@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anyio
 
-from wsfleet._wire.signals import Latch
 from wsfleet.errors import ConfigError
 
 from .latency import LatencyWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from wsfleet._wire.connection import Connection
+    from .pulse import Pulse
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatHealth:
     """
-    How the heartbeat does; times in seconds.
+    How the heartbeats do; times in seconds.
 
     Attributes:
-        kind: the heartbeat's name.
-        failures: peers that it found dead.
-        last_heard: since its last answer, or None before the first.
+        kind: the heartbeats' names, joined with "+".
+        failures: peers that they found dead.
+        last_heard: since the last answer, or None before the first.
         last_round_trip: the latest, or None.
         median_round_trip: over the window, or None.
+        kinds: the names one by one.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class HeartbeatHealth:
     last_heard: float | None
     last_round_trip: float | None
     median_round_trip: float | None
+    kinds: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -53,6 +54,17 @@ class Heartbeat(Protocol):
         dead.
 
         Cancelled when the connection ends otherwise.
+        """
+
+
+@runtime_checkable
+class Watchful(Heartbeat, Protocol):
+    """A heartbeat that consists of messages, which no handler is to see."""
+
+    def takes(self, data: Any) -> bool:
+        """
+        Whether a message, decoded as JSON where it is that and text otherwise, is the
+        heartbeat's; `Pulse.next` then returns it. Called for each message that comes in.
         """
 
 
@@ -70,11 +82,7 @@ class PingPong:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        for option, value in (("interval", self.interval), ("timeout", self.timeout)):
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigError(
-                    f"heartbeat {option}", "must be more than 0 seconds, and finite"
-                )
+        check_seconds(interval=self.interval, timeout=self.timeout)
 
     async def run(self, pulse: Pulse) -> None:
         """Ping at each interval; return when one was not answered."""
@@ -85,94 +93,51 @@ class PingPong:
                 return
 
 
-class Pulse:
+def check_seconds(**options: float | None) -> None:
     """
-    What a heartbeat can do with a connection.
+    Hold a heartbeat's times.
 
-    Args:
-        connection: the one to keep alive.
-        record: takes the round trips.
-        interval: seconds, the client's `heartbeat_interval`.
-        clock: the running loop's.
+    Raises:
+        ConfigError: one can never work.
     """
-
-    __slots__ = ("_awaited", "_clock", "_connection", "_count", "_pong", "_record", "interval")
-
-    def __init__(
-        self,
-        connection: Connection,
-        record: HeartbeatRecord,
-        interval: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self.interval: float = interval
-        self._connection = connection
-        self._record = record
-        self._clock = clock
-        self._count = 0
-        self._awaited = b""
-        self._pong = Latch()
-
-    async def ping(self, timeout: float) -> float | None:
-        """
-        Ping, and return the round trip in seconds, or None when the peer seems dead.
-
-        It seems dead when for `timeout` seconds nothing came at all. Time in which we did not
-        read is not counted, and a pong may wait behind data that still arrives.
-        """
-        self._count += 1
-        self._awaited = self._count.to_bytes(8)
-        self._pong = Latch()
-        sent_at = self._clock()
-        self._connection.ping(self._awaited)
-        if not await self._answered(timeout):
-            return None
-        round_trip = self._clock() - sent_at
-        self._record.answered(round_trip, self._clock())
-        return round_trip
-
-    async def _answered(self, timeout: float) -> bool:
-        connection = self._connection
-        while True:
-            reads, pauses = connection.reads, connection.pauses
-            with anyio.move_on_after(timeout):
-                await self._pong.wait()
-                return True
-            read_nothing = connection.reads == reads
-            could_read = connection.pauses == pauses and not connection.paused
-            if read_nothing and could_read:
-                return False
-
-    def on_pong(self, payload: bytes) -> None:
-        """
-        Take a pong; those that answer no ping of ours are ignored (RFC 6455 section 5.5.3).
-        """
-        if payload == self._awaited:
-            self._pong.set()
+    for option, value in options.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"heartbeat {option}", "must be more than 0 seconds, and finite")
 
 
 class HeartbeatRecord:
     """What a client remembers of its heartbeats, over all its connections."""
 
-    __slots__ = ("_heard_at", "_window", "failures")
+    __slots__ = ("_heard_at", "_last_number", "_window", "failures")
 
     def __init__(self, size: int) -> None:
         self.failures: int = 0
+        self._last_number = 0
         self._heard_at: float | None = None
         self._window = LatencyWindow(size)
+
+    def next_number(self) -> int:
+        """Return a number that no earlier ping had."""
+        self._last_number += 1
+        return self._last_number
+
+    def heard(self, now: float) -> None:
+        """Take note of a beat."""
+        self._heard_at = now
 
     def answered(self, round_trip: float, now: float) -> None:
         """Take note of an answer."""
         self._window.add(round_trip)
         self._heard_at = now
 
-    def health(self, kind: str, now: float) -> HeartbeatHealth:
-        """Return how it does at `now`."""
+    def health(self, kinds: Sequence[str], now: float) -> HeartbeatHealth:
+        """Return how they do at `now`."""
         stats = self._window.stats()
         return HeartbeatHealth(
-            kind=kind,
+            kind="+".join(kinds),
             failures=self.failures,
             last_heard=None if self._heard_at is None else now - self._heard_at,
             last_round_trip=None if stats is None else stats.last,
             median_round_trip=None if stats is None else stats.p50,
+            kinds=tuple(kinds),
         )

@@ -10,7 +10,7 @@ code raised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import structlog
@@ -20,16 +20,18 @@ from wsfleet._wire.signals import Changes, Latch
 from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
 
 from .backoff import Backoff
+from .beats import Beats
 from .callbacks import Callbacks
 from .clock import AnyWaiter, running_clock
+from .dialogue import Dialogue
 from .gate import count_control, turn_to_connect
-from .heartbeat import HeartbeatRecord, Pulse
-from .loss import ended, refused
-from .session import serve
+from .interruption import Interruption
+from .loss import ended, refused, unprepared
+from .session import Session
 from .states import ENDED, ClientState, Phase, Step, after
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from wsfleet._wire.connection import Connection, Ending, Sink
     from wsfleet._wire.opening import Endpoint
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from .clock import Waiter
     from .config import Config
     from .loss import Loss
-    from .recorder import Recorder
+    from .owner import Owner
+    from .preparation import Restored
 
     Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
     Watcher: TypeAlias = Callable[[Step], None]
@@ -47,32 +50,6 @@ log = structlog.get_logger("wsfleet")
 
 BRISK: Final = 0.5
 """Seconds at most that the peer has for its goodbye when a reconnect was asked for."""
-
-
-class Owner(NamedTuple):
-    """
-    Whose life it is.
-
-    Attributes:
-        client: given to the callbacks.
-        sink: takes what arrives.
-        lost: called at each loss with what makes its error; fails the waiting callers and says
-            how many.
-        over: called when the life ended by itself, with what ended it for good.
-        worker: a task that lives beside it and takes events, or None.
-        on_connect: told of each connection gained.
-        on_disconnect: told of each connection lost.
-        recorder: writes down what passes, or None.
-    """
-
-    client: object
-    sink: Sink
-    lost: Callable[[Callable[[], Exception]], int]
-    over: Callable[[Exception | None], None]
-    worker: Callable[[], Coroutine[Any, Any, None]] | None
-    on_connect: Callback | None
-    on_disconnect: Callback | None
-    recorder: Recorder | None = None
 
 
 class Life:
@@ -88,9 +65,11 @@ class Life:
     def __init__(self, name: str, config: Config, opener: Opener) -> None:
         self.owner: Owner
         self.phase: Phase = Phase.NEW
-        self.connection: Connection | None = None
+        self.connection: Connection | None = None  # that messages can be sent over
         self.generation: int = 0
-        self.heartbeats: HeartbeatRecord = HeartbeatRecord(config.latency_buffer_size)
+        self.beats: Beats = Beats(
+            config.heartbeats(), config.heartbeat_interval, config.latency_buffer_size
+        )
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: Callable[[], Waiter] = AnyWaiter
@@ -101,8 +80,10 @@ class Life:
         self._opener = opener
         self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
         self.longest: float = 0.0
-        self._opened_at = 0.0
-        self._pulse: Pulse | None = None
+        self._current: Connection | None = None  # the same, and one that is being prepared
+        self._began_at = self._opened_at = 0.0
+        self._interruption = Interruption()
+        self._refusal: ConnectError | None = None
         self._callbacks: Callbacks | None = None
         self._waiting: anyio.CancelScope | None = None
         self._moved = Changes()
@@ -126,8 +107,8 @@ class Life:
         if self.phase is Phase.NEW:
             self._move(Step.CLOSE)
         self._interrupt()
-        if self.connection is not None:
-            self.connection.close()
+        if self._current is not None:
+            self._current.close()
 
     @property
     def state(self) -> ClientState:
@@ -170,23 +151,18 @@ class Life:
         if self._crash is None:
             self._crash = error
             self._interrupt()
-            if self.connection is not None:
-                self.connection.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
-
-    def on_pong(self, payload: bytes) -> None:
-        """Pass a pong on to the heartbeat."""
-        if self._pulse is not None:
-            self._pulse.on_pong(payload)
+            if self._current is not None:
+                self._current.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
 
     def pause_reading(self) -> None:
         """Take no more from the network for now."""
-        if self.connection is not None:
-            self.connection.pause_reading()
+        if self._current is not None:
+            self._current.pause_reading()
 
     def resume_reading(self) -> None:
         """Take from the network again."""
-        if self.connection is not None:
-            self.connection.resume_reading()
+        if self._current is not None:
+            self._current.resume_reading()
 
     # the one task
 
@@ -224,6 +200,9 @@ class Life:
             msg = f"{self._name} is running already: one task at a time lives a client's life"
             raise RuntimeError(msg)
         self.clock, self.new_waiter = running_clock()
+        if self.phase in {Phase.NEW, Phase.CLOSED}:
+            self.owner.forget()
+            self._interruption.end()
         self._announce = announce
         self._stopping = self._hurry = False
         self._crash = self._error = None
@@ -277,42 +256,71 @@ class Life:
         """Live through one connection; None when that was interrupted."""
         self._move(Step.CONNECT, attempt=self._backoff.failures + 1)
         connection: Connection | None = None
-        started_at = self.clock()
+        self._refusal = None
         try:
             with self._interruptible():
                 await turn_to_connect(self._config.connect_limiter, self._url, self.crash)
-                started_at = self.clock()
+                self._began_at = self.clock()
                 connection = await self._opener(self._endpoint, self.owner.sink)
         except ConnectError as error:
             return refused(error)
         if connection is None:
             return None
-        self._use(connection, self.clock() - started_at)
-        assert self._pulse is not None
-        await serve(connection, self, self._config.heartbeat, self._pulse)
+        openings = self.generation
+        await self._take_up(connection).serve()
         assert connection.ending is not None
+        if self._refusal is not None:
+            return refused(self._refusal)
+        if self.generation == openings:
+            return unprepared(self._url, connection.ending)
         return ended(self._name, connection.ending)
 
-    def _use(self, connection: Connection, took: float) -> None:
-        count_control(connection, self._config.limiter)
-        self.connection = connection
+    def _take_up(self, connection: Connection) -> Session:
+        owner = self.owner
+        count_control(connection, owner.limiter)
+        self._current = connection
         self._waiting = None
-        self.generation += 1
-        self._opened_at = self.clock()
-        self._pulse = Pulse(
-            connection, self.heartbeats, self._config.heartbeat_interval, self.clock
-        )
-        self._move(Step.OPEN, seconds=round(took, 6))
-        self._call_back(self.owner.on_connect)
-        self._announce_start()
+        dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
+        beats = self.beats.begin(connection, dialogue, self.clock)
+        if (gap := self._interruption.gap()) is not None:
+            owner.gap(gap)
         if self._to_end():  # asked for in the moment in which it opened
             connection.close()
+        return Session(connection, self, dialogue, beats, owner.preparation)
+
+    # what its sessions tell
+
+    def on_ready(self, restored: Restored | None) -> None:
+        """Use the connection from here on; see `session.Owner`."""
+        self.connection = self._current
+        self.generation += 1
+        self._interruption.end()
+        self._opened_at = self.clock()
+        if restored is not None:
+            level = log.warning if restored.rejected else log.info
+            level("subscriptions.restored", **self._identity(), **restored._asdict())
+        self._move(Step.OPEN, seconds=round(self._opened_at - self._began_at, 6))
+        self._call_back(self.owner.on_connect)
+        self._announce_start()
+
+    def on_refused(self, error: ConnectError) -> None:
+        """Keep in mind why the connection cannot be used; see `session.Owner`."""
+        self._refusal = error
 
     def on_ended(self, ending: Ending) -> float:
         """Take leave of the connection; see `session.Owner`."""
-        self.connection = self._pulse = None
-        name = self._name
-        failed = self.owner.lost(lambda: DisconnectedError(name, ending.code, ending.reason))
+        was_usable = self.connection is not None
+        self.connection = self._current = None
+        self.beats.end()
+        loss, channels = ended(self._name, ending), self.owner.channels()
+        failed = self.owner.lost(lambda: ended(self._name, ending).error)
+        if was_usable:
+            self._interruption.begin(channels, loss.cause)
+            self._lose(ending, failed)
+        patience = self._config.close_timeout
+        return min(BRISK, patience) if self._hurry else patience
+
+    def _lose(self, ending: Ending, failed: int) -> None:
         lasted = self.clock() - self._opened_at
         self.longest = max(self.longest, lasted)
         if lasted >= self._config.stable_after:
@@ -325,16 +333,12 @@ class Life:
             unanswered=failed,
         )
         self._call_back(self.owner.on_disconnect)
-        return (
-            min(BRISK, self._config.close_timeout)
-            if self._hurry
-            else self._config.close_timeout
-        )
 
     def on_dead(self) -> None:
-        """Log that the heartbeat gave the peer up; see `session.Owner`."""
-        self.heartbeats.failures += 1
-        log.warning("heartbeat.missed", **self._identity(), failures=self.heartbeats.failures)
+        """Log that a heartbeat gave the peer up; see `session.Owner`."""
+        record = self.beats.record
+        record.failures += 1
+        log.warning("heartbeat.missed", **self._identity(), failures=record.failures)
 
     async def _wait_after(self, loss: Loss) -> bool:
         """Wait before the next try; False when there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from wsfleet.errors import ConnectError, DisconnectedError
+from wsfleet.errors import ConnectError, DisconnectedError, SessionRejectedError
 
 if TYPE_CHECKING:
     from wsfleet._wire.connection import Ending
@@ -38,6 +38,13 @@ def refused(error: ConnectError) -> Loss:
     """Return what it means that no connection could be opened."""
     retry_after = getattr(error, "retry_after", None)
     return Loss(error, False, error.recoverable, retry_after)
+
+
+def unprepared(url: str, ending: Ending) -> Loss:
+    """Return what it means that a connection ended before it could be used."""
+    what = ending.reason or f"closed with code {ending.code}"
+    detail = f"the connection ended before it was ready: {what}"
+    return refused(SessionRejectedError(url, "session", detail, ending.code, True))
 
 
 def ended(name: str, ending: Ending) -> Loss:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+
+from wsfleet.errors import JsonRpcError
 
 if TYPE_CHECKING:
     from .correlation import RequestId
@@ -98,6 +100,24 @@ def read_envelope(text: str) -> Envelope | None:
         return None
 
 
+class _Called(msgspec.Struct):
+    method: str = ""
+
+
+_decode_called = msgspec.json.Decoder(_Called).decode
+
+
+def method_of(message: Sendable) -> str:
+    """Return the method that a message, str or mapping, calls; "" where it calls none."""
+    if isinstance(message, Mapping):
+        method = message.get("method")
+        return method if isinstance(method, str) else ""
+    try:
+        return _decode_called(message).method if isinstance(message, str) else ""
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ""
+
+
 def is_response(message: Mapping[str, Any]) -> bool:
     """Whether a decoded object answers a request (JSON-RPC 2.0 section 5)."""
     return ("result" in message or "error" in message) and "method" not in message
@@ -126,5 +146,22 @@ def decode_json_text(text: str) -> Any:
     return _decode_json(text)
 
 
-Decode: TypeAlias = Callable[[str], Any]
-"""What a user gives as `decode`."""
+def result_of(response: Any, temporary: frozenset[int] = frozenset()) -> Any:
+    """
+    Return a JSON-RPC response's result.
+
+    Args:
+        response: decoded.
+        temporary: numbers of errors after which the same request may succeed later.
+
+    Raises:
+        JsonRpcError: it has an error instead.
+    """
+    error = response.get("error")
+    if error is None:
+        return response.get("result")
+    if not isinstance(error, dict):
+        raise JsonRpcError(0, str(error))
+    raised = JsonRpcError(error.get("code", 0), error.get("message", ""), error.get("data"))
+    raised.recoverable = raised.code in temporary
+    raise raised

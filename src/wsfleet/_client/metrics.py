@@ -18,6 +18,7 @@ class StateMetrics:
     Attributes:
         generation: connections opened.
         pending_requests: requests that await a response.
+        subscriptions: channels, whatever their state.
         inbox: events that wait to be taken.
         dropped: events that were not delivered.
         sent: messages handed to the network.
@@ -29,6 +30,7 @@ class StateMetrics:
 
     generation: int
     pending_requests: int
+    subscriptions: int
     inbox: int
     dropped: int
     sent: int

@@ -18,6 +18,7 @@ from anyio.lowlevel import checkpoint
 from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
 
 from .clock import EXPIRED
+from .dialogue import Dialogue
 from .health import Health
 
 if TYPE_CHECKING:
@@ -120,6 +121,16 @@ class Sender:
         self.latency.add(now - started_at)
         self.health.answered(now - started_at, now)
         return answer
+
+    def dialogue(self) -> Dialogue:
+        """
+        Return what wsfleet itself can talk through at this moment.
+
+        Raises:
+            NotConnectedError: there is no connection.
+        """
+        limiter = None if self._gate is None else self._gate.limiter
+        return Dialogue(self._connection(), self._requests, limiter, self._life.new_waiter)
 
     async def _left_after(self, gate: Gate, message: Outgoing, timeout: float) -> float:
         """Pass the gate; return the seconds that are left for the response."""

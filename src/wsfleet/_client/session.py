@@ -1,5 +1,5 @@
 """
-Serves one connection: moves its bytes, beats its heart, and sees it to its end.
+Serves one connection: moves its bytes, prepares it, beats its hearts, and sees it to its end.
 
 Knows nothing of the connections before and after it.
 """
@@ -11,15 +11,31 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from wsfleet._wire.frames import CloseCode
+from wsfleet.errors import ConnectError, RateLimitedError, SendError, WsfleetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anyio.abc import TaskGroup
+
     from wsfleet._wire.connection import Connection, Ending
 
-    from .heartbeat import Heartbeat, Pulse
+    from .dialogue import Dialogue
+    from .heartbeat import Heartbeat
+    from .preparation import Preparation, Restored
+    from .pulse import Pulse
 
 
 class Owner(Protocol):
     """Whose connection is served."""
+
+    clock: Callable[[], float]
+
+    def on_ready(self, restored: Restored | None) -> None:
+        """Take note that it can be used, and what was restored for that."""
+
+    def on_refused(self, error: ConnectError) -> None:
+        """Take note that it cannot be used, and why."""
 
     def on_ended(self, ending: Ending) -> float:
         """
@@ -28,44 +44,101 @@ class Owner(Protocol):
         """
 
     def on_dead(self) -> None:
-        """Take note that the heartbeat gave the peer up."""
+        """Take note that a heartbeat gave the peer up."""
 
     def crash(self, error: Exception) -> None:
-        """Take note of what a user's heartbeat raised."""
+        """Take note of what a user's heartbeat or venue raised."""
 
 
-async def serve(
-    connection: Connection, owner: Owner, heartbeat: Heartbeat | None, pulse: Pulse
-) -> None:
+class Session:
     """
-    Serve a connection until its socket is gone.
+    One connection in use.
 
-    Cancelling it says goodbye without waiting for the peer's.
+    Args:
+        connection: the one.
+        owner: told of its life.
+        dialogue: what is said over it by wsfleet itself.
+        beats: its heartbeats, each with its pulse.
+        preparation: to be done before it can be used.
     """
-    async with anyio.create_task_group() as tasks:
-        if connection.pumped:
-            tasks.start_soon(connection.pump)
-        if heartbeat is not None:
-            tasks.start_soon(_beat, connection, owner, heartbeat, pulse)
+
+    def __init__(
+        self,
+        connection: Connection,
+        owner: Owner,
+        dialogue: Dialogue,
+        beats: Sequence[tuple[Heartbeat, Pulse]],
+        preparation: Preparation,
+    ) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._dialogue = dialogue
+        self._beats = beats
+        self._preparation = preparation
+
+    async def serve(self) -> None:
+        """
+        Serve the connection until its socket is gone.
+
+        Cancelling it says goodbye without waiting for the peer's.
+        """
+        connection = self._connection
+        async with anyio.create_task_group() as tasks:
+            if connection.pumped:
+                tasks.start_soon(connection.pump)
+            if self._preparation.needed:
+                tasks.start_soon(self._prepare, tasks)
+            else:
+                self._begin(tasks, None)
+            try:
+                connection.start()
+                await connection.ended()
+            finally:
+                await self._end()
+            tasks.cancel_scope.cancel()
+
+    async def _end(self) -> None:
+        connection = self._connection
+        connection.close(CloseCode.GOING_AWAY)
+        assert connection.ending is not None
+        close_timeout = self._owner.on_ended(connection.ending)
+        # When cancelled this does not wait, but frees the socket all the same.
+        await connection.finish(close_timeout)
+
+    def _begin(self, tasks: TaskGroup, restored: Restored | None) -> None:
+        for heartbeat, pulse in self._beats:
+            tasks.start_soon(self._beat, heartbeat, pulse)
+        self._owner.on_ready(restored)
+
+    async def _prepare(self, tasks: TaskGroup) -> None:
         try:
-            connection.start()
-            await connection.ended()
-        finally:
-            connection.close(CloseCode.GOING_AWAY)
-            assert connection.ending is not None
-            close_timeout = owner.on_ended(connection.ending)
-            # When cancelled this does not wait, but frees the socket all the same.
-            await connection.finish(close_timeout)
-        tasks.cancel_scope.cancel()
+            restored = await self._preparation.run(self._dialogue, self._owner.clock)
+            if not self._connection.open:
+                return
+            self._begin(tasks, restored)
+            await self._preparation.keep(self._dialogue)
+        except ConnectError as error:
+            self._owner.on_refused(error)
+            self._connection.close(CloseCode.NORMAL_CLOSURE, "the session was refused")
+        except (TimeoutError, RateLimitedError):
+            self._connection.close(
+                CloseCode.NORMAL_CLOSURE, "the login was not renewed in time"
+            )
+        except SendError:
+            pass  # the connection has ended, and its end says why
+        except Exception as exc:  # noqa: BLE001 - a user's venue; it reaches the owner
+            self._owner.crash(exc)
 
-
-async def _beat(
-    connection: Connection, owner: Owner, heartbeat: Heartbeat, pulse: Pulse
-) -> None:
-    try:
-        await heartbeat.run(pulse)
-    except Exception as exc:  # noqa: BLE001 - may be a user's heartbeat; it reaches the owner
-        owner.crash(exc)
-        return
-    owner.on_dead()
-    connection.abort("heartbeat missed: the peer is silent")
+    async def _beat(self, heartbeat: Heartbeat, pulse: Pulse) -> None:
+        reason = "heartbeat missed: the peer is silent"
+        try:
+            await heartbeat.run(pulse)
+        except SendError:
+            return  # the connection has ended, and its end says why
+        except WsfleetError as error:
+            reason = f"heartbeat refused: {error}"
+        except Exception as exc:  # noqa: BLE001 - may be a user's heartbeat; it reaches the owner
+            self._owner.crash(exc)
+            return
+        self._owner.on_dead()
+        self._connection.abort(reason)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import structlog
 
-from wsfleet._client.client import Client, result_of
+from wsfleet._client.client import Client
+from wsfleet._client.messages import result_of
 from wsfleet._wire.opening import open_connection
 from wsfleet.errors import ConfigError, NoConnectionsError, RestartLimitError
 

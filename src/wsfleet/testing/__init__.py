@@ -6,9 +6,25 @@ For pytest fixtures, put `pytest_plugins = ["wsfleet.testing.plugin"]` into your
 
 from __future__ import annotations
 
+from .deribit import Credits, DeribitLimits, DeribitSession, MockDeribit, MockOrder
 from .messages import echo, json_rpc
 from .proxy import FaultProxy
 from .raw import RawConnection, RawServer
 from .server import MockServer
+from .sessions import MockConnection, MockSession
 
-__all__ = ["FaultProxy", "MockServer", "RawConnection", "RawServer", "echo", "json_rpc"]
+__all__ = [
+    "Credits",
+    "DeribitLimits",
+    "DeribitSession",
+    "FaultProxy",
+    "MockConnection",
+    "MockDeribit",
+    "MockOrder",
+    "MockServer",
+    "MockSession",
+    "RawConnection",
+    "RawServer",
+    "echo",
+    "json_rpc",
+]

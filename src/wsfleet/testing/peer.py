@@ -5,8 +5,9 @@ The server's end of one connection, which can be reset and frozen.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+import httpx
 from websockets.asyncio.server import ServerConnection
 
 from .changes import Changes
@@ -14,12 +15,31 @@ from .sockets import reset
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+    from websockets.http11 import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client asked for when it connected."""
+
+    path: str
+    headers: httpx.Headers
+
+    @classmethod
+    def of(cls, request: Request | None) -> Self:
+        """Read it from the client's request."""
+        if request is None:
+            raise RuntimeError("the client has not asked yet")
+        return cls(request.path, httpx.Headers(list(request.headers.raw_items())))
 
 
 @dataclass(slots=True)
 class Peers:
-    """The connections of one server."""
+    """The connections of one server, and what to do when one is lost."""
 
+    lost: Callable[[Peer], None]
     sockets: set[Peer] = field(default_factory=set)  # from accept to close
     opened: set[Peer] = field(default_factory=set)  # from the handshake's end to close
     changes: Changes = field(default_factory=Changes)
@@ -40,6 +60,7 @@ class Peer(ServerConnection):
         """Leave the server's sockets."""
         self.peers.sockets.discard(self)
         self.peers.opened.discard(self)
+        self.peers.lost(self)
         self.peers.changes.note()
         super().connection_lost(exc)
 

@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import inspect
 import logging
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
-import httpx
 from websockets.asyncio.server import broadcast, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
 
 from .messages import replies
-from .peer import Peer, Peers, peer_class
+from .peer import Handshake, Peer, Peers, peer_class
+from .sessions import MockConnection
 from .sockets import listen, stop_accepting
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from websockets.asyncio.server import Server, ServerConnection
     from websockets.http11 import Request
 
-    from .messages import Handler, Payload
+    from .messages import Payload
+    from .sessions import MockSession, SessionFactory
 
 Disconnect: TypeAlias = Literal["normal", "going_away", "reset", "freeze"] | int
 
@@ -42,14 +44,6 @@ _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False  # failures are commanded here, and reported by the test
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
-    """What a client asked for when it connected."""
-
-    path: str
-    headers: httpx.Headers
-
-
 @dataclass(slots=True)
 class Refusal:
     """How the next handshakes are refused."""
@@ -57,6 +51,9 @@ class Refusal:
     status: int
     headers: Mapping[str, str]
     times: int
+
+
+_TOO_MANY: Final = Refusal(HTTPStatus.TOO_MANY_REQUESTS, {}, 1)
 
 
 @dataclass(slots=True)
@@ -73,14 +70,20 @@ class ScriptedServer:
     """A `websockets` server that keeps its port, notes what it sees and breaks on command."""
 
     def __init__(
-        self, handler: Handler, ssl_context: ssl.SSLContext | None, **options: object
+        self,
+        session: SessionFactory,
+        ssl_context: ssl.SSLContext | None,
+        max_connections: int | None = None,
+        **options: object,
     ) -> None:
         self.seen: Seen = Seen()
-        self.peers: Peers = Peers()
+        self.peers: Peers = Peers(self._end_session)
+        self.max_connections: int | None = max_connections
         self.port: int = 0
         self.refusal: Refusal | None = None
         self.failure: Exception | None = None
-        self._handler = handler
+        self._new_session = session
+        self._sessions: dict[Peer, MockSession] = {}
         self._server: Server | None = None
         self._options: dict[str, Any] = {"ssl": ssl_context, **options}
 
@@ -132,41 +135,75 @@ class ScriptedServer:
         return tuple(self.peers.opened)
 
     def _answer_request(self, _: ServerConnection, request: Request) -> Response | None:
-        headers = httpx.Headers(list(request.headers.raw_items()))
-        self.seen.requests.append(Handshake(request.path, headers))
-        refusal = self.refusal
-        if refusal is None or refusal.times <= 0:
+        self.seen.requests.append(Handshake.of(request))
+        refusal = self._next_refusal()
+        if refusal is None:
             return None
-        refusal.times -= 1
         self.seen.refused += 1
         fields = Headers({"Content-Length": "0", "Connection": "close"} | dict(refusal.headers))
         return Response(refusal.status, HTTPStatus(refusal.status).phrase, fields, b"")
 
-    def _note_response(self, peer: ServerConnection, _: Request, response: Response) -> None:
+    def _next_refusal(self) -> Refusal | None:
+        commanded = self.refusal
+        if commanded is not None and commanded.times > 0:
+            commanded.times -= 1
+            return commanded
+        limit = self.max_connections
+        if limit is not None and len(self.peers.opened) >= limit:
+            return _TOO_MANY
+        return None
+
+    def _note_response(
+        self, connection: ServerConnection, _: Request, response: Response
+    ) -> None:
         # Before the client sees the answer, so that it can count on being known here.
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            peer = cast(Peer, connection)
+            with self._blamed():
+                self._sessions[peer] = self._new_session(MockConnection(peer))
             self.seen.accepted += 1
-            self.peers.opened.add(cast(Peer, peer))
+            self.peers.opened.add(peer)
             self.peers.changes.note()
 
     async def _serve_peer(self, connection: ServerConnection) -> None:
         peer = cast(Peer, connection)
+        session = self._sessions.get(peer)
+        if session is None:
+            return  # lost before it began
+        with self._blamed():
+            session.on_open()
         try:
             async for message in peer:
                 self.seen.received.append(message)
                 self.peers.changes.note()
-                await self._answer(peer, message)
+                await self._answer(peer, session, message)
+                self.peers.changes.note()
         except ConnectionClosed:
             pass  # the client went away while it was being answered
 
-    async def _answer(self, peer: Peer, message: Payload) -> None:
-        try:
-            reply = self._handler(message)
+    async def _answer(self, peer: Peer, session: MockSession, message: Payload) -> None:
+        with self._blamed():
+            reply = session.on_message(message)
             answers = replies(await reply if inspect.isawaitable(reply) else reply)
-        except Exception as error:
-            self.failure = self.failure or error
-            raise
         for answer in answers:
             if peer.frozen:
                 return
             await peer.send(answer)
+
+    def _end_session(self, peer: Peer) -> None:
+        session = self._sessions.pop(peer, None)
+        if session is not None:
+            with (
+                suppress(Exception),
+                self._blamed(),
+            ):  # raised at the end, not here
+                session.on_close()
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Remember what the test's own code raises, to raise it in the test."""
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+            raise

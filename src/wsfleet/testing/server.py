@@ -7,19 +7,23 @@ Rule 2: what is asserted has happened; waiting ends with an event and never by s
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from .certificates import loopback_contexts
 from .messages import echo, encode, matches
 from .owned import OwnedServer
 from .scripted import Refusal, ScriptedServer
+from .sessions import HandlerSession
 
 if TYPE_CHECKING:
     import ssl as tls
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .messages import Expected, Handler, Payload, Sendable
-    from .scripted import Disconnect, Handshake
+    from .peer import Handshake
+    from .scripted import Disconnect
+    from .sessions import SessionFactory
 
 
 class MockServer(OwnedServer):
@@ -31,6 +35,9 @@ class MockServer(OwnedServer):
             list of messages or None; mappings go out as JSON. It may be async, and then runs on
             the server's own asyncio loop. What it raises is raised at the block's end.
             Without one, every message is sent back.
+        session: for scripts with a memory, instead of a handler: a subclass of `MockSession`,
+            or a callable that makes one for each connection.
+        max_connections: how many may be open at once; further handshakes are refused with 429.
         ssl: True for TLS with a certificate made on the spot (connect with
             `client_ssl_context`; needs the extra `testing`), or a context of your own.
         subprotocols: those that the server speaks, most wanted first.
@@ -41,17 +48,25 @@ class MockServer(OwnedServer):
         self,
         handler: Handler | None = None,
         *,
+        session: SessionFactory | None = None,
+        max_connections: int | None = None,
         ssl: bool | tls.SSLContext = False,
         subprotocols: Sequence[str] | None = None,
         compression: Literal["deflate"] | None = None,
     ) -> None:
         super().__init__()
+        if handler is not None and session is not None:
+            raise TypeError("give MockServer a handler or a session, not both")
         self.client_ssl_context: tls.SSLContext | None = None
         if ssl is True:
             ssl, self.client_ssl_context = loopback_contexts()
         self._scheme = "wss" if ssl else "ws"
         self._server = ScriptedServer(
-            handler or echo, ssl or None, subprotocols=subprotocols, compression=compression
+            session or partial(HandlerSession, handler=handler or echo),
+            ssl or None,
+            max_connections,
+            subprotocols=subprotocols,
+            compression=compression,
         )
 
     @property
@@ -127,8 +142,21 @@ class MockServer(OwnedServer):
         Raises:
             TimeoutError: it did not happen within this many seconds.
         """
-        changes = self._server.peers.changes
-        await self._loop.call(changes.wait_until, lambda: self.connections == count, timeout)
+        await self.wait_until(lambda: self.connections == count, timeout)
+
+    async def wait_until(self, condition: Callable[[], object], timeout: float = 1.0) -> None:
+        """
+        Wait until something holds that depends on this server.
+
+        Args:
+            condition: asked again whenever a client connects, sends, was answered or is gone;
+                it runs on the server's own thread and must not wait.
+            timeout: how long to wait, in seconds.
+
+        Raises:
+            TimeoutError: it did not hold within this many seconds.
+        """
+        await self._loop.call(self._server.peers.changes.wait_until, condition, timeout)
 
     async def assert_message_sent(self, expected: Expected, timeout: float = 1.0) -> Payload:
         """
@@ -142,9 +170,8 @@ class MockServer(OwnedServer):
         Raises:
             AssertionError: no such message came; the text shows those that did.
         """
-        changes = self._server.peers.changes
         try:
-            await self._loop.call(changes.wait_until, lambda: self._find(expected), timeout)
+            await self.wait_until(lambda: self._find(expected), timeout)
         except TimeoutError:
             came = "\n".join(f"  {message!r}" for message in self.received) or "  nothing"
             raise AssertionError(

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.fakes import FakeNetwork, server_frame
 from wsfleet import (
     ClientState,
+    Gap,
     Message,
     ProtocolError,
     connect,
@@ -36,15 +37,15 @@ async def test_iteration_lives_across_reconnects_and_ends_after_close(
     async with connect(URL, opener=network) as client:
         network.server().link.send(1)
         async for event in client:
-            got.append(event.data)
-            if event.data == 1:
+            got.append(event)
+            if event == Message(1):
                 network.server().link.drop()
                 await anyio.sleep(2)
                 network.server().link.send(2)
-            else:
+            elif event == Message(2):
                 await client.close()
 
-    assert got == [1, 2]
+    assert [type(event) for event in got] == [Message, Gap, Message]
 
 
 async def test_what_came_before_the_loop_is_not_lost(network: FakeNetwork) -> None:
@@ -185,7 +186,7 @@ async def test_a_broken_protocol_is_told_and_replaced(
 
     assert got[0] == Message("fine")
     assert isinstance(got[1], ProtocolError)
-    assert len(got) == 2
+    assert [type(event) for event in got[2:]] == [Gap]
     goodbye = network.server().links[0].goodbye
     assert goodbye is not None
     assert goodbye == (code, got[1].reason)

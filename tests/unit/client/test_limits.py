@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsfleet import Limiter, LimiterStatus, SlidingWindow, TokenBucket
+from wsfleet import Limiter, LimiterStatus, SlidingWindow, SplitLimiter, TokenBucket
 from wsfleet.errors import ConfigError, RateLimitedError
 from wsfleet.testing.virtual_time import VirtualTimeLoop, all_tasks_blocked
 
@@ -477,3 +477,32 @@ def test_limiters_show_their_numbers() -> None:
     assert repr(TokenBucket(10, refill_rate=5.0)) == "TokenBucket(capacity=10, refill_rate=5.0)"
     assert repr(SlidingWindow(5, 1.0)) == "SlidingWindow(limit=5, seconds=1.0)"
     assert isinstance(SlidingWindow(5, 1.0), Limiter)
+
+
+async def test_each_kind_has_a_budget_of_its_own() -> None:
+    """A split limiter asks the limiter of a message's kind, and the default for all others."""
+    limiter = SplitLimiter(
+        {"big": TokenBucket(1, 1.0), "small": TokenBucket(2, 1.0, counts_control=True)},
+        str,
+        default="small",
+    )
+    limiter.acquire_nowait("big")
+    limiter.acquire_nowait("other")
+    with pytest.raises(RateLimitedError):
+        limiter.acquire_nowait("big")
+    began = anyio.current_time()
+    await limiter.acquire("big")
+    assert anyio.current_time() - began == pytest.approx(1.0)
+    limiter.spend()
+    assert limiter.status().available == pytest.approx(1.0)
+    assert limiter.counts_control
+    assert "TokenBucket" in repr(limiter)
+
+
+@pytest.mark.parametrize(
+    ("limiters", "default"), [({}, "a"), ({"a": TokenBucket(1, 1.0)}, "b"), ({"a": 1}, "a")]
+)
+def test_a_split_limiter_needs_limiters(limiters: Any, default: str) -> None:
+    """What can never work is refused."""
+    with pytest.raises(ConfigError):
+        SplitLimiter(limiters, str, default=default)

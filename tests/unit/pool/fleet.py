@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from wsfleet import Message
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -18,5 +20,6 @@ def events(entries: list[MutableMapping[str, Any]], *, of: str | None = None) ->
 
 
 def explode(event: Any) -> None:
-    """Be a handler with a bug."""
-    raise LookupError(event.data)
+    """Be a handler with a bug in what it does with messages."""
+    if isinstance(event, Message):
+        raise LookupError(event.data)

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.unit.pool.fleet import A, B, events, explode
-from wsfleet import ClientState, ClientSupervisor
+from wsfleet import ClientState, ClientSupervisor, Gap, Message
 from wsfleet.errors import (
     HandshakeRejectedError,
     RestartLimitError,
@@ -165,11 +165,12 @@ async def test_iteration_survives_a_restart(network: FakeNetwork) -> None:
         client = await pool.start_client(A, retry_count=0)
         network.server(A).link.send(1)
         async for event in client:
-            got.append(event.data)
-            if event.data == 2:
+            got.append(event)
+            if event == Message(2):
                 break
-            network.server(A).link.drop()
-            await anyio.sleep(5)
-            network.server(A).link.send(2)
+            if event == Message(1):
+                network.server(A).link.drop()
+                await anyio.sleep(5)
+                network.server(A).link.send(2)
 
-    assert got == [1, 2]
+    assert [type(event) for event in got] == [Message, Gap, Message]

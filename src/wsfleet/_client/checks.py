@@ -1,0 +1,138 @@
+"""
+What makes an option's value one that can work; each check raises `ConfigError` with its name.
+
+Rule: an error never quotes a URL, a header's value or anything else that may be secret.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from wsfleet._wire.upgrade import parse_url
+from wsfleet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from .config import HeadersLike
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+_OWN_HEADERS: Final = frozenset(
+    {
+        "connection",
+        "upgrade",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+    }
+)
+_UNLIMITED: Final = frozenset({"retry_count", "max_message_size"})
+_FROM_ZERO: Final = frozenset({"retry_count", "max_redirects"})
+
+
+def check_url(url: object) -> None:
+    """Hold a URL to what a WebSocket can be opened to."""
+    if not isinstance(url, str):
+        raise ConfigError("url", f"must be a str, not {type(url).__name__}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        parse_url(url)
+    except (ValueError, httpx.InvalidURL):
+        # Not chained: the parser's words may quote a password.
+        raise ConfigError(
+            "url", "is not a valid URL (are user and password percent-encoded?)"
+        ) from None
+    if parts.scheme not in {"ws", "wss"}:
+        raise ConfigError("url", "must start with ws:// or wss://")
+    if not parts.hostname:
+        raise ConfigError("url", "names no host")
+    if port == 0:
+        raise ConfigError("url", "has port 0, to which nothing can connect")
+    if parts.fragment or url.endswith("#"):
+        raise ConfigError("url", "must have no #fragment (RFC 6455 section 3)")
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def checked_headers(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
+    """Return headers as pairs that HTTP allows."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    checked = tuple((name, value) for name, value in pairs)
+    for name, value in checked:
+        if not _matches(_TOKEN, name):
+            raise ConfigError("headers", f"has a name that HTTP does not allow: {name!r}")
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigError("headers", f"must not have {name}: wsfleet sets it")
+        if not _matches(_FIELD_VALUE, value):
+            raise ConfigError("headers", f"has a value for {name} that HTTP does not allow")
+    return checked
+
+
+def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
+    """Return subprotocols, each once."""
+    if isinstance(subprotocols, str):
+        raise ConfigError("subprotocols", "must be a sequence of names, not one str")
+    for name in subprotocols:
+        if not _matches(_TOKEN, name):
+            raise ConfigError("subprotocols", f"has a name that HTTP does not allow: {name!r}")
+    if len(set(subprotocols)) != len(subprotocols):
+        raise ConfigError("subprotocols", "names one twice")
+    return tuple(subprotocols)
+
+
+def check_number(option: str, value: object, *, above_zero: bool) -> None:
+    """Hold a time to finite seconds."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+    ):
+        raise ConfigError(option, f"must be a finite number of seconds, not {value!r}")
+    if value < 0 or (above_zero and value == 0):
+        bound = "more than 0" if above_zero else "0 or more"
+        raise ConfigError(option, f"must be {bound} seconds, not {value!r}")
+
+
+def check_count(option: str, value: object) -> None:
+    """Hold a count to whole numbers; None where it may be unlimited."""
+    if value is None and option in _UNLIMITED:
+        return
+    least = 0 if option in _FROM_ZERO else 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(option, f"must be a whole number from {least}, not {value!r}")
+
+
+def check_path(option: str, value: object) -> None:
+    """Hold a path to what can name a file."""
+    if value is None:
+        return
+    try:
+        path = os.fsencode(value)  # type: ignore[arg-type]
+    except (TypeError, UnicodeError):
+        path = b""
+    if not path or b"\0" in path or isinstance(value, bytes):
+        raise ConfigError(option, f"must be the path of a file, not {value!r}")
+
+
+def check_proxy(proxy: str) -> None:
+    """Hold a proxy to a URL that can be spoken to here."""
+    try:
+        scheme = httpx.Proxy(proxy).url.scheme
+    except (ValueError, httpx.InvalidURL):
+        raise ConfigError("proxy", "must be an http://, https:// or socks5:// URL") from None
+    if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        raise ConfigError(
+            "proxy", 'needs the package "socksio" for SOCKS: pip install httpx[socks]'
+        )

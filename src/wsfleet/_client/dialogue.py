@@ -1,0 +1,146 @@
+"""
+What wsfleet itself says to a server over one connection: logins, subscriptions, heartbeats.
+
+Rule 1: none of it counts as a user's request, or in the latency of those.
+Rule 2: it passes the client's limiter as users' messages do, but waits for its turn; what must
+not wait is counted all the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from wsfleet.errors import NotConnectedError, RateLimitedError
+
+from .messages import outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wsfleet._wire.connection import Connection
+
+    from .clock import Waiter
+    from .correlation import Correlation
+    from .limits import Limiter
+    from .messages import Sendable
+    from .venue import Call
+
+
+class Dialogue:
+    """
+    Talks over one connection.
+
+    Args:
+        connection: the one.
+        requests: those in flight on its client.
+        limiter: what messages pass first, or None.
+        new_waiter: makes waiters for the running event loop.
+    """
+
+    __slots__ = ("_connection", "_limiter", "_new_waiter", "_requests")
+
+    def __init__(
+        self,
+        connection: Connection,
+        requests: Correlation,
+        limiter: Limiter | None,
+        new_waiter: Callable[[], Waiter],
+    ) -> None:
+        self._connection = connection
+        self._requests = requests
+        self._limiter = limiter
+        self._new_waiter = new_waiter
+
+    async def ask(self, call: Call, timeout: float, *, urgent: bool = False) -> dict[str, Any]:
+        """
+        Make a call and return the response, whatever it says.
+
+        Args:
+            call: the message, without its id.
+            timeout: seconds for the response.
+            urgent: whether it goes out at once.
+
+        Raises:
+            TimeoutError: no response in time.
+            DisconnectedError: the connection ended first.
+            NotConnectedError: not sent: it had ended before.
+            RateLimitedError: not sent: its turn does not come in time.
+
+        Cancelling it stops the waiting; a late response is ignored.
+        """
+        if not urgent:
+            await self._pass(call, timeout)
+        waiter = self._new_waiter()
+        self.say(call, waiter.set, counted=not urgent)
+        answer = await waiter.wait(timeout)
+        if isinstance(answer, Exception):
+            raise answer
+        if not isinstance(answer, dict):
+            raise TimeoutError
+        return answer
+
+    async def put(
+        self,
+        message: Sendable,
+        timeout: float,
+        take: Callable[[object], None] | None = None,
+    ) -> None:
+        """
+        Send a message in its turn; see `say`.
+
+        Raises:
+            TimeoutError: not sent: there was no room in time.
+            NotConnectedError: not sent: the connection has ended.
+            RateLimitedError: not sent: its turn does not come in time.
+        """
+        await self._pass(message, timeout)
+        if not self._connection.open:
+            raise NotConnectedError(self._requests.client, "disconnected")
+        self.say(message, take, counted=True)
+
+    def say(
+        self,
+        message: Sendable,
+        take: Callable[[object], None] | None = None,
+        *,
+        counted: bool = False,
+    ) -> None:
+        """
+        Send a message at once, if anything can still be sent.
+
+        Args:
+            message: what to send.
+            take: given the response, or the error that ended the waiting for it; with it, the
+                message gets an id.
+            counted: whether the limiter has let it pass.
+        """
+        if not self._connection.open:
+            if take is not None:
+                take(NotConnectedError(self._requests.client, "disconnected"))
+            return
+        if not counted:
+            self._count(message)
+        if take is not None:
+            message = {**message, "id": self._requests.add_own(take)}  # type: ignore[dict-item]
+        ready = outgoing(message)
+        if ready.binary:
+            self._connection.send_binary(ready.payload)
+        else:
+            self._connection.send_text(ready.payload)
+
+    async def _pass(self, message: Sendable, timeout: float) -> None:
+        if self._limiter is not None:
+            await self._limiter.acquire(message, timeout)
+        if self._connection.full:
+            with anyio.fail_after(timeout):
+                await self._connection.room()
+
+    def _count(self, message: Sendable) -> None:
+        if self._limiter is None:
+            return
+        try:
+            self._limiter.acquire_nowait(message)
+        except RateLimitedError:
+            self._limiter.spend()

@@ -1,0 +1,155 @@
+"""
+Heartbeats that are messages: a server's test requests, pings of our own, beats of the server's.
+
+Rule: a message that a heartbeat takes is for nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+
+from .heartbeat import check_seconds
+
+if TYPE_CHECKING:
+    from .messages import Sendable
+    from .pulse import Pulse
+
+Matcher: TypeAlias = str | Mapping[str, Any] | Callable[[Any], object]
+"""
+Tells one kind of message: a str equals it, a mapping is part of it (mappings in it, too), a
+function says whether it is one.
+"""
+
+
+def matches(matcher: Matcher, data: Any) -> bool:
+    """Whether decoded data is what a matcher tells."""
+    if isinstance(matcher, Mapping):
+        return _contains(data, matcher)
+    if isinstance(matcher, str):
+        return bool(data == matcher)
+    return bool(matcher(data))
+
+
+def _contains(whole: Any, part: Any) -> bool:
+    if not isinstance(part, Mapping):
+        return bool(whole == part)
+    return isinstance(whole, dict) and all(
+        key in whole and _contains(whole[key], value) for key, value in part.items()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonRpcHeartbeat:
+    """
+    A server that tests its clients and closes on those that do not answer, as Deribit does
+    (docs.deribit.com, `public/set_heartbeat`): its `test_request` is answered with a call.
+
+    Attributes:
+        interval: seconds between the server's beats; None takes `heartbeat_interval`. Deribit
+            wants 10 or more.
+        timeout: seconds for an answer, and beyond the interval for anything to come at all.
+        start: the method that asks for the beats, given `interval`; "" where they come unasked.
+        answer: the method that answers a test request.
+    """
+
+    interval: float | None = None
+    timeout: float = 10.0
+    start: str = "public/set_heartbeat"
+    answer: str = "public/test"
+
+    def __post_init__(self) -> None:
+        check_seconds(interval=self.interval, timeout=self.timeout)
+
+    def takes(self, data: Any) -> bool:
+        """Whether it is a notification `heartbeat`."""
+        return type(data) is dict and data.get("method") == "heartbeat"
+
+    async def run(self, pulse: Pulse) -> None:
+        """Ask for beats and answer them; return when an answer or all beats are missing."""
+        interval = pulse.interval if self.interval is None else self.interval
+        try:
+            if self.start:
+                await pulse.ask(
+                    self.start, {"interval": _whole(interval)}, timeout=self.timeout
+                )
+            while (beat := await pulse.next(interval + self.timeout)) is not None:
+                if matches({"params": {"type": "test_request"}}, beat):
+                    await pulse.ask(self.answer, timeout=self.timeout)
+        except TimeoutError:
+            return
+
+
+def _whole(seconds: float) -> float:
+    """Return seconds as servers like them: 30, not 30.0."""
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientPing:
+    """
+    Messages that the server answers with messages, such as "ping" and "pong".
+
+    Attributes:
+        message: what is sent.
+        answer: tells the server's answer.
+        interval: seconds between pings; None takes `heartbeat_interval`.
+        timeout: seconds in which the answer, or anything else, must come.
+    """
+
+    message: Sendable
+    answer: Matcher
+    interval: float | None = None
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_seconds(interval=self.interval, timeout=self.timeout)
+
+    def takes(self, data: Any) -> bool:
+        """Whether it is the answer."""
+        return matches(self.answer, data)
+
+    async def run(self, pulse: Pulse) -> None:
+        """Ping at each interval; return when one was not answered."""
+        interval = pulse.interval if self.interval is None else self.interval
+        while True:
+            await anyio.sleep(interval)
+            pulse.forget()
+            sent_at = pulse.now()
+            pulse.send(self.message)
+            if await pulse.next(self.timeout) is None:
+                return
+            pulse.answered(sent_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerBeat:
+    """
+    Messages that the server sends by itself; a connection without them is dead, whatever else
+    comes over it.
+
+    Attributes:
+        expects: tells the server's beat.
+        timeout: seconds within which each must follow the one before.
+        answer: what is sent for each, or None.
+    """
+
+    expects: Matcher
+    timeout: float
+    answer: Sendable | None = None
+
+    def __post_init__(self) -> None:
+        check_seconds(timeout=self.timeout)
+
+    def takes(self, data: Any) -> bool:
+        """Whether it is the beat."""
+        return matches(self.expects, data)
+
+    async def run(self, pulse: Pulse) -> None:
+        """Wait for one beat after the other; return when one did not come in time."""
+        while await pulse.next(self.timeout, strict=True) is not None:
+            if self.answer is not None:
+                pulse.send(self.answer)

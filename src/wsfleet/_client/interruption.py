@@ -1,0 +1,37 @@
+"""From the loss of a connection until the next one is in use: what a `Gap` tells."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from .events import Gap
+
+
+class Interruption:
+    """
+    One client's present interruption, if any.
+
+    A connection that is lost again before it was in use only prolongs it.
+    """
+
+    __slots__ = ("_cause", "_channels", "_since")
+
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+        self._channels: tuple[str, ...] = ()
+        self._cause = ""
+
+    def begin(self, channels: tuple[str, ...], cause: str) -> None:
+        """Take note of a loss."""
+        if self._since is None:
+            self._since, self._channels, self._cause = datetime.now(UTC), channels, cause
+
+    def gap(self) -> Gap | None:
+        """Return what was missed until now, or None when nothing was."""
+        if self._since is None:
+            return None
+        return Gap(self._channels, self._since, datetime.now(UTC), self._cause)
+
+    def end(self) -> None:
+        """Take note that there is a connection in use."""
+        self._since = None

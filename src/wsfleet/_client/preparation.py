@@ -1,0 +1,123 @@
+"""
+What happens on a new connection before its client counts as connected: the login, the venue's
+calls, and the restoring of subscriptions.
+
+Rule 1: a message routed to a connected client finds its session ready, so all of it comes
+before that, or the attempt to connect has failed.
+Rule 2: every step has a deadline of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wsfleet.errors import ConnectTimeoutError, RateLimitedError
+
+from .authentication import Authentication, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .dialogue import Dialogue
+    from .subscriptions import Subscriptions
+    from .venue import Call, Venue
+
+
+class Restored(NamedTuple):
+    """
+    What became of the channels on a new connection.
+
+    Attributes:
+        restored: those that are subscribed again, how many.
+        rejected: those that the venue refused, each with its words.
+        seconds: what that took.
+    """
+
+    restored: int
+    rejected: dict[str, str]
+    seconds: float
+
+
+class Preparation:
+    """
+    Prepares the connections of one client.
+
+    Args:
+        url: where they lead, without its secrets.
+        venue: what it wants.
+        subscriptions: to be restored.
+        timeout: seconds for each call and each batch of channels.
+    """
+
+    __slots__ = ("_authentication", "_subscriptions", "_timeout", "_url", "_venue")
+
+    def __init__(
+        self, url: str, venue: Venue, subscriptions: Subscriptions, timeout: float
+    ) -> None:
+        self._url = url
+        self._venue = venue
+        self._subscriptions = subscriptions
+        self._timeout = timeout
+        self._authentication = (
+            None if venue.login is None else Authentication(venue.login, url, venue.temporary)
+        )
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything to do."""
+        if self._authentication is not None or self._venue.calls:
+            return True
+        return bool(self._subscriptions.channels.held())
+
+    async def run(self, dialogue: Dialogue, clock: Callable[[], float]) -> Restored | None:
+        """
+        Prepare a connection; return what was restored, or None where there was nothing to.
+
+        Raises:
+            SessionRejectedError: the server refused a step.
+            ConnectTimeoutError: a step took too long.
+            SendError: the connection has ended.
+        """
+        if self._authentication is not None:
+            await self._within("the login", self._authentication.begin(dialogue))
+        for call in self._venue.calls:
+            await self._within(_name_of(call), self._make(dialogue, call))
+        if not self._subscriptions.channels.held():
+            return None
+        began = clock()
+        restoring = self._subscriptions.restore(dialogue, self._timeout)
+        count, rejected = await self._within("restoring subscriptions", restoring)
+        return Restored(count, rejected, round(clock() - began, 6))
+
+    async def keep(self, dialogue: Dialogue) -> None:
+        """
+        Keep the session for as long as its connection lasts; return where nothing needs that.
+
+        Raises:
+            SessionRejectedError: the login could not be renewed.
+            TimeoutError: the server did not answer in time.
+            SendError: the connection has ended.
+        """
+        if self._authentication is not None:
+            await self._authentication.keep(dialogue)
+
+    async def _within(self, step: str, doing: Awaitable[Any]) -> Any:
+        try:
+            return await doing
+        except TimeoutError:
+            raise ConnectTimeoutError(self._url, f"{step} had no answer in time") from None
+        except RateLimitedError as error:
+            raise ConnectTimeoutError(
+                self._url,
+                f"{step} was held up by the rate limit, for {error.retry_after:.3g} s more",
+            ) from None
+
+    async def _make(self, dialogue: Dialogue, call: Call) -> None:
+        response = await dialogue.ask(call, self._timeout)
+        error = response.get("error")
+        if error is not None:
+            raise refused(self._url, _name_of(call), error, self._venue.temporary)
+
+
+def _name_of(call: Call) -> str:
+    return str(call.get("method", "a call"))

@@ -1,0 +1,264 @@
+"""
+Adds channels, removes them, and restores them on a new connection.
+
+Rule 1: whatever ends a caller's waiting, the table says what the venue has: what nobody wants
+any more and is confirmed late is removed at once.
+Rule 2: a caller whose channels somebody else asks for waits for that answer, and asks itself
+where the other gave up.
+Rule 3: what the venue was too busy for is asked for again, later and later, until the caller's
+deadline.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from wsfleet._wire.signals import Changes
+from wsfleet.errors import (
+    RateLimitedError,
+    RequestTimeoutError,
+    SubscriptionRejectedError,
+)
+
+from .channels import Channels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from .channels import Claim
+    from .dialogue import Dialogue
+    from .venue import Batch, Venue
+
+FIRST_POSTPONEMENT: Final = 0.5
+"""Seconds after which a venue that was too busy is asked again; they double each time."""
+
+
+class Subscriptions:
+    """
+    The channels of one client, over all its connections.
+
+    Args:
+        client: the client's name.
+        venue: how to ask, and what answers mean.
+        restore: whether channels outlive a connection.
+    """
+
+    __slots__ = ("_changes", "_client", "_open", "_restore", "_venue", "channels")
+
+    def __init__(self, client: str, venue: Venue, *, restore: bool) -> None:
+        self.channels = Channels()
+        self._client = client
+        self._venue = venue
+        self._restore = restore
+        self._changes = Changes()
+        self._open: list[_Question] = []
+
+    # what users ask for
+
+    async def add(self, dialogue: Dialogue, names: Sequence[str], timeout: float) -> None:
+        """Subscribe; see `Client.subscribe`."""
+        claim = self.channels.claim(tuple(names))
+        self.channels.forget_rejections(claim.names)
+        try:
+            with self._deadline("subscribe", timeout):
+                while claim.error is None and not self.channels.settled(claim.names):
+                    if unasked := self.channels.unasked(claim.names):
+                        await self._ask(dialogue, self._venue.batches(unasked), timeout)
+                    else:
+                        await self._changes.next()
+            rejected = self._outcome(claim)
+        except BaseException:
+            self._remove_quietly(dialogue, self.channels.drop(claim))
+            self._changes.tell()
+            raise
+        if rejected:
+            confirmed = [name for name in claim.names if name not in rejected]
+            raise SubscriptionRejectedError(self._client, rejected, confirmed)
+
+    def _outcome(self, claim: Claim) -> dict[str, str]:
+        if claim.error is not None:
+            raise claim.error
+        return self.channels.keep(claim)
+
+    async def remove(
+        self, dialogue: Dialogue | None, names: Sequence[str], timeout: float
+    ) -> None:
+        """Unsubscribe; see `Client.unsubscribe`."""
+        unwanted = self.channels.release(names)
+        if dialogue is None or not unwanted:
+            return
+        batches = self._venue.batches(unwanted, remove=True)
+        told: list[Batch] = []
+        try:
+            with self._deadline("unsubscribe", timeout):
+                await self._ask(dialogue, batches, timeout, told)
+        except BaseException:
+            untold = [name for batch in batches if batch not in told for name in batch.channels]
+            self.channels.take_back(untold)
+            raise
+
+    @contextmanager
+    def _deadline(self, what: str, timeout: float) -> Iterator[None]:
+        try:
+            with anyio.fail_after(timeout):
+                yield
+        except TimeoutError:
+            raise RequestTimeoutError(self._client, what, timeout, None) from None
+        except RateLimitedError as error:
+            error.client = self._client
+            raise
+
+    # connections
+
+    async def restore(self, dialogue: Dialogue, timeout: float) -> tuple[int, dict[str, str]]:
+        """
+        Subscribe on a new connection to all that is held.
+
+        Args:
+            dialogue: over the new connection.
+            timeout: seconds for each batch.
+
+        Returns:
+            How many were restored, and those that the venue refused, each with its words.
+
+        Raises:
+            TimeoutError: the venue did not answer in time.
+        """
+        held = self.channels.held()
+        for number, batch in enumerate(self._venue.batches(held)):
+            if number and self._venue.pause:
+                await anyio.sleep(self._venue.pause)
+            with anyio.fail_after(timeout):
+                await self._ask(dialogue, [batch], timeout)
+        rejected = self.channels.rejected(held)
+        return len(held) - len(rejected), rejected
+
+    def lost(self, make_error: Callable[[], Exception]) -> tuple[str, ...]:
+        """Take note that the connection is lost; return the channels that it carried."""
+        held = self.channels.held()
+        for question in self._open:
+            question.error = make_error()
+        self._open.clear()
+        self.channels.lost(make_error, restore=self._restore)
+        self._changes.tell()
+        return held
+
+    # what the venue says
+
+    def takes(self, message: Any) -> bool:
+        """Take a message that answers a batch without an id; False when it answers none."""
+        return any(self._read(question, message) for question in tuple(self._open))
+
+    async def _ask(
+        self,
+        dialogue: Dialogue,
+        batches: Sequence[Batch],
+        timeout: float,
+        told: list[Batch] | None = None,
+    ) -> None:
+        for batch in batches:
+            await self._ask_until_settled(dialogue, batch, timeout, told)
+
+    async def _ask_until_settled(
+        self, dialogue: Dialogue, batch: Batch, timeout: float, told: list[Batch] | None
+    ) -> None:
+        delay = max(self._venue.pause, FIRST_POSTPONEMENT)
+        question = _Question(batch, dialogue)
+        self.channels.ask(batch)
+        try:
+            await self._put(question, timeout)
+            if told is not None:
+                told.append(batch)
+            while not await self._is_answered(question):
+                await anyio.sleep(delay)
+                delay *= 2
+                await self._put(question, timeout)
+        finally:
+            self.channels.give_up(batch)
+            self._changes.tell()
+
+    async def _put(self, question: _Question, timeout: float) -> None:
+        question.postponed = False
+        message, dialogue = question.batch.message, question.dialogue
+        if self._venue.by_id:
+            await dialogue.put(message, timeout, partial(self._responded, question))
+        else:
+            await dialogue.put(message, timeout)
+            self._open.append(question)
+
+    async def _is_answered(self, question: _Question) -> bool:
+        """Wait for all of an answer; False when it postpones."""
+        while question.missing and not question.postponed:
+            if question.error is not None:
+                raise question.error
+            await self._changes.next()
+        return not question.missing
+
+    def _responded(self, question: _Question, response: object) -> None:
+        if isinstance(response, Exception):
+            self._fail(question, response)
+        else:
+            self._read(question, response)
+
+    def _read(self, question: _Question, message: Any) -> bool:
+        """Take in what a message says about a question; False when it says nothing."""
+        try:
+            ack = self._venue.read_ack(question.batch, message)
+        except Exception as exc:  # noqa: BLE001 - a user's profile; it reaches who asked
+            self._fail(question, exc)
+            return False
+        if ack is None:
+            return False
+        question.missing -= ack.confirmed | ack.rejected.keys()
+        question.postponed = bool(ack.postponed)
+        if question in self._open and (not question.missing or question.postponed):
+            self._open.remove(question)
+        self._remove_quietly(question.dialogue, self.channels.answer(question.batch, ack))
+        self._changes.tell()
+        return True
+
+    def _fail(self, question: _Question, error: Exception) -> None:
+        question.error = error
+        self._changes.tell()
+
+    def _remove_quietly(self, dialogue: Dialogue, names: Sequence[str]) -> None:
+        if not names:
+            return
+        for batch in self._venue.batches(names, remove=True):
+            dialogue.say(batch.message, _ignore if self._venue.by_id else None)
+
+
+def channel_names(channels: str | Iterable[str]) -> tuple[str, ...]:
+    """
+    Return the channels, each once.
+
+    Raises:
+        TypeError: one is no str.
+    """
+    names = (channels,) if isinstance(channels, str) else tuple(dict.fromkeys(channels))
+    for name in names:
+        if not isinstance(name, str):
+            msg = f"a channel is a str, not {type(name).__name__}; nothing was sent"
+            raise TypeError(msg)
+    return names
+
+
+def _ignore(_: object) -> None:
+    """Take the answer to what nobody waits for."""
+
+
+class _Question:
+    """A batch whose answer is awaited."""
+
+    __slots__ = ("batch", "dialogue", "error", "missing", "postponed")
+
+    def __init__(self, batch: Batch, dialogue: Dialogue) -> None:
+        self.batch = batch
+        self.dialogue = dialogue
+        self.missing = set(batch.channels)
+        self.postponed = False
+        self.error: Exception | None = None

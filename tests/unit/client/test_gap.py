@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.unit.fakes import FakeNetwork
+from tests.unit.venue import FakeVenue
+from wsfleet import ClientSupervisor, Gap, Message, connect
+
+URL = "ws://fake/"
+
+
+@pytest.fixture
+def network() -> FakeNetwork:
+    """Return a network without servers."""
+    return FakeNetwork()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_gap_comes_before_the_first_message(network: FakeNetwork, kind: str) -> None:
+    """
+    After a reconnect the handler learns once, and first, what was subscribed, from when to when
+    it missed it, and why.
+    """
+    venue = FakeVenue(network)
+    seen: list[Any] = []
+
+    async def take(event: Any) -> None:
+        seen.append(event)
+
+    began = datetime.now(UTC)
+    async with connect(
+        URL,
+        opener=network,
+        handler=seen.append if kind == "sync" else take,
+        retry_delay=0.0,
+        on_connect=lambda _: network.server().link.send("first"),
+    ) as client:
+        await client.subscribe(["a", "b"])
+        venue.server.link.close(1012, "restarting")
+        await anyio.sleep(1)
+        venue.server.link.send("second")
+        await anyio.sleep(1)
+
+    assert [type(event) for event in seen] == [Message, Gap, Message, Message]
+    gap = seen[1]
+    assert gap.channels == ("a", "b")
+    assert began <= gap.since <= gap.until <= datetime.now(UTC)
+    assert gap.cause == "restarting"
+
+
+async def test_a_gap_is_told_to_an_iteration(network: FakeNetwork) -> None:
+    """One gap for each reconnect, also where nothing is subscribed."""
+    async with connect(URL, opener=network, retry_delay=0.0) as client:
+        network.server().link.drop()
+        await anyio.sleep(1)
+        network.server().link.drop()
+        await anyio.sleep(1)
+        network.server().link.send("now")
+        got = [await anext(aiter(client)) for _ in range(3)]
+
+    assert [type(event) for event in got] == [Gap, Gap, Message]
+    assert got[0].channels == ()
+    assert "reset by the test" in got[0].cause
+
+
+async def test_a_gap_lasts_until_there_is_a_connection_in_use(network: FakeNetwork) -> None:
+    """A connection that is lost while it is prepared prolongs the gap."""
+    venue = FakeVenue(network)
+    seen: list[Any] = []
+    async with connect(
+        URL, opener=network, handler=seen.append, retry_delay=0.0, request_timeout=2.0
+    ) as client:
+        await client.subscribe("a")
+        venue.mute = {"subscribe"}
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        venue.mute = set()
+        await anyio.sleep(10)
+        assert client.get_state() == "connected"
+
+    gaps = [event for event in seen if isinstance(event, Gap)]
+    assert len(gaps) == 2
+    assert gaps[0].since == gaps[1].since
+    assert gaps[0].channels == gaps[1].channels == ("a",)
+
+
+async def test_a_restarted_client_has_a_gap_and_its_channels(network: FakeNetwork) -> None:
+    """A client that crashed and was started again goes on where it was."""
+    venue = FakeVenue(network)
+    seen: list[Any] = []
+
+    def handler(event: Any) -> None:
+        seen.append(event)
+        if event == Message("boom"):
+            raise LookupError
+
+    async with ClientSupervisor(opener=network) as pool:
+        client = await pool.start_client(URL, handler=handler)
+        await client.subscribe("a")
+        venue.server.link.send("boom")
+        await anyio.sleep(2)
+        assert client.get_subscriptions() == {"a": "confirmed"}
+
+    assert [type(event) for event in seen] == [Message, Gap]
+    assert seen[1].channels == ("a",)
+
+
+async def test_a_client_that_was_closed_begins_anew(network: FakeNetwork) -> None:
+    """Run again after close(), a client has no channels, and misses nothing."""
+    FakeVenue(network)
+    seen: list[Any] = []
+    async with connect(URL, opener=network, handler=seen.append) as client:
+        await client.subscribe("a")
+        await client.close()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(client.run)
+            assert client.get_subscriptions() == {}
+            await client.close()
+
+    assert seen == []
