@@ -54,14 +54,9 @@ class Job:
         return "x" * self.size
 
     @property
-    def flood(self) -> str:
-        """The command for a flood."""
-        return f"FLOOD {self.count} {self.size}"
-
-    @property
-    def ticker(self) -> str:
-        """The command for a flood of JSON."""
-        return f"TICKER {self.count}"
+    def command(self) -> str:
+        """What to ask the server for."""
+        return f"{self.what.upper()} {self.count} {self.size}"
 
 
 @dataclass(frozen=True)
