@@ -58,12 +58,15 @@ def server() -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
-def measure(
-    workload: Workload, peer: str, where: dict[str, Any], scale: float
-) -> dict[str, float]:
-    """Measure one library once, in a process of its own."""
+def matching(only: str) -> list[Workload]:
+    """Return the workloads whose key a regular expression finds."""
+    return [workload for workload in WORKLOADS if re.search(only, workload.key)]
+
+
+def job_for(workload: Workload, peer: str, where: dict[str, Any], scale: float) -> Job:
+    """Return what a process is told to measure."""
     scheme, port = ("wss", where["tls_port"]) if workload.tls else ("ws", where["port"])
-    job = Job(
+    return Job(
         peer=peer,
         what=workload.what,
         loop=workload.loop,
@@ -72,6 +75,13 @@ def measure(
         count=workload.count_for(peer, scale),
         size=workload.size,
     )
+
+
+def measure(
+    workload: Workload, peer: str, where: dict[str, Any], scale: float
+) -> dict[str, float]:
+    """Measure one library once, in a process of its own."""
+    job = job_for(workload, peer, where, scale)
     command = [sys.executable, "-m", "benchmarks.measure", json.dumps(asdict(job))]
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, timeout=300, env=ENVIRONMENT
@@ -108,7 +118,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=RESULTS / "last.json")
     parser.add_argument("--docs", action="store_true", help="also write the docs' page of it")
     options = parser.parse_args()
-    chosen = [w for w in WORKLOADS if re.search(options.only, w.key)]
+    chosen = matching(options.only)
     rounds, scale = (2, 0.05) if options.quick else (options.rounds, 1.0)
     results = run(chosen, rounds, scale)
     console = Console(width=120)
