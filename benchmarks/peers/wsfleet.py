@@ -129,7 +129,6 @@ async def hold(job: Job) -> Measured:
         gc.collect()
         watch = Watch()
         await start(pool, job, job.count)
-        gc.collect()
         return watch.read()
 
 
