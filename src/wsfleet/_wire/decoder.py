@@ -175,7 +175,7 @@ class Decoder:
     def _complete(self, data: bytes) -> int:
         """Take the end of a frame that came in parts; return where the next one begins."""
         size, self._missing = self._missing, 0
-        self._partial.add(memoryview(data)[:size])
+        self._partial.add(data[:size])
         self._take(self._first, self._partial.take())
         return size
 

@@ -26,9 +26,9 @@ class Pieces:
     def __init__(self) -> None:
         self.size: int = 0
         self._blocks: list[bytes] = []
-        self._pieces: list[bytes | memoryview] = []
+        self._pieces: list[bytes] = []
 
-    def add(self, piece: bytes | memoryview) -> None:
+    def add(self, piece: bytes) -> None:
         """Hold a piece more; an empty one takes no room."""
         if not piece:
             return
@@ -40,7 +40,7 @@ class Pieces:
 
     def take(self) -> bytes:
         """Return all of them, joined, and hold nothing."""
-        whole = b"".join([*self._blocks, *self._pieces])
+        whole = b"".join(self._blocks + self._pieces)
         self.size = 0
         self._blocks = []
         self._pieces = []
