@@ -26,6 +26,9 @@ from ._client.pulse import Pulse
 from ._client.split import SplitLimiter
 from ._client.states import ClientState
 from ._client.venue import Venue
+from ._describe.describe import describe
+from ._explain.advice import Explanation
+from ._explain.explain import explain
 from ._pool.candidates import Candidate
 from ._pool.child import ChildSpec
 from ._pool.health_rows import PoolHealth
@@ -44,6 +47,7 @@ __all__ = [
     "Config",
     "Deflate",
     "Event",
+    "Explanation",
     "Gap",
     "Handler",
     "Heartbeat",
@@ -67,7 +71,9 @@ __all__ = [
     "Venue",
     "Watchful",
     "connect",
+    "describe",
     "errors",
+    "explain",
     "recording",
     "venues",
 ]

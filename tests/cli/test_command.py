@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from wsfleet import connect
+from wsfleet import connect, describe
 from wsfleet.recording.lines import header_line, text_line
 from wsfleet.testing import MockServer, json_rpc
 
@@ -76,20 +76,25 @@ async def test_events_can_be_json() -> None:
     ],
 )
 async def test_bad_usage_is_one_clear_line(arguments: list[str]) -> None:
-    """A bad URL or option is told in one line: exit 2."""
+    """A bad URL or option is told in one line, with what to do: exit 2."""
     done = await run(["connect", *arguments])
 
     assert done.stderr.count(b"\n") == 1
+    assert done.stderr.endswith(b". Correct that value; nothing was opened or sent.\n")
     assert done.stderr.startswith(b"wsfleet: ")
     assert (done.stdout, done.returncode) == (b"", 2)
 
 
 async def test_nothing_reachable_is_told() -> None:
-    """Without a reachable endpoint the events show why, one line says it: exit 1."""
+    """
+    Without a reachable endpoint the events show why, and a line for each endpoint says what to
+    do: exit 1.
+    """
     done = await run(["connect", "ws://127.0.0.1:1/", "--wait", "0.5"], "line\n")
 
     assert b"client.reconnect_scheduled" in done.stderr
     assert b"wsfleet: none of 1 clients could connect\n" in done.stderr
+    assert done.stderr.count(b". Check host and port, and that the server runs.\n") == 1
     assert done.returncode == 1
 
 
@@ -112,6 +117,7 @@ async def test_a_message_that_failed_is_one_line() -> None:
         )
 
     assert b"wsfleet: line 1: outcome unknown: no response to request 1" in done.stderr
+    assert b"raise `request_timeout`.\n" in done.stderr
     assert done.returncode == 3
 
 
@@ -265,6 +271,51 @@ async def test_a_reader_that_leaves_ends_the_replay(tmp_path: Path) -> None:
             assert await process.wait() == 0
             with pytest.raises(anyio.EndOfStream):
                 await process.stderr.receive()
+
+
+@pytest.mark.parametrize("name", [[], ["client"], ["Client", "send_message"], ["event"]])
+async def test_the_api_is_described_for_programs(name: list[str]) -> None:
+    """With --json what `describe` says is printed as one line of JSON: exit 0."""
+    done = await run(["describe", *name, "--json"])
+
+    assert json.loads(done.stdout) == describe(*name)
+    assert (done.stdout.count(b"\n"), done.stderr, done.returncode) == (1, b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ([], ["wsfleet (module)", "    connect (async context manager)"]),
+        (["Client.close"], ["wsfleet.Client.close (async method)", "    close() -> None"]),
+        (["Client", "send_message"], ["parameters", "    message: Sendable", "raises"]),
+        (["Client"], ["attributes", "    url: str", "    close() -> None (async method)"]),
+        (["Config"], ["    timeout: float = 5.0"]),
+        (["config", "timeout"], ["    float = 5.0"]),
+        (["clientstate"], ["values", "    CONNECTED = 'connected'"]),
+        (["clientstate", "connected"], ["    'connected'"]),
+        (["errors"], ["    |   +-- DnsError"]),
+    ],
+)
+async def test_the_api_is_described_for_people(name: list[str], lines: list[str]) -> None:
+    """Without --json it is text, no wider than 80 columns: exit 0."""
+    done = await run(["describe", *name])
+
+    printed = done.stdout.decode().splitlines()
+    assert set(lines) <= set(printed)
+    assert max(map(len, printed)) <= 80
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+async def test_a_name_that_is_not_there_is_one_clear_line() -> None:
+    """A name that is not public is told in one line, with those that are near: exit 2."""
+    done = await run(["describe", "ClientSupervisr"])
+
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        b"wsfleet: name 'ClientSupervisr' is not public in wsfleet; "
+        b"did you mean ClientSupervisor"
+    )
+    assert (done.stdout, done.returncode) == (b"", 2)
 
 
 async def test_the_demo_adds_up() -> None:

@@ -58,6 +58,10 @@ class Client(Gauges):
     `run` lives its life in a task group of yours; `wsfleet.connect` and `ClientSupervisor` do
     that for you. All methods belong to the event loop that runs it.
 
+    Attributes:
+        config: its options.
+        name: in logs and errors.
+
     Args:
         url_or_config: a `ws://` or `wss://` URL, or a `Config`.
         name: in logs and errors; made up when not given.
@@ -193,8 +197,9 @@ class Client(Gauges):
         """
         Drop the connection and open a new one now; returns when it is open.
 
-        Keeps the configuration, the handler, the callbacks, the heartbeat, the statistics and
-        the supervision; resets the count of retries. Requests in flight fail with
+        Keeps the configuration, the handler, the callbacks, the heartbeats, the statistics, the
+        supervision and the subscriptions, which are restored first; resets the count of
+        retries. Requests in flight fail with
         `DisconnectedError`.
 
         Raises:
@@ -242,6 +247,9 @@ class Client(Gauges):
     def send_nowait(self, message: Sendable) -> None:
         """
         Send one message at once, from a sync handler for example; never waits for a response.
+
+        Args:
+            message: as for `send_message`.
 
         Raises:
             anyio.WouldBlock: not sent: the write buffer is above its high-water mark.

@@ -249,6 +249,10 @@ class Config:
         """
         Make one of a URL and options, or of another config with some options changed.
 
+        Args:
+            url_or_config: a URL, or the config to change.
+            options: other fields of the config, by name.
+
         Raises:
             ConfigError: an option is unknown, or has a value that can never work.
         """

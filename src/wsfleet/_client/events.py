@@ -21,7 +21,12 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Binary(msgspec.Struct, frozen=True):
-    """A binary message."""
+    """
+    A binary message.
+
+    Attributes:
+        data: its bytes.
+    """
 
     data: bytes
 
@@ -29,13 +34,21 @@ class Binary(msgspec.Struct, frozen=True):
 class UnmatchedResponse(msgspec.Struct, frozen=True):
     """
     A response whose request nobody awaits: its caller timed out, was cancelled, or never was.
+
+    Attributes:
+        response: the decoded JSON object.
     """
 
     response: dict[str, Any]
 
 
 class ProtocolError(msgspec.Struct, frozen=True):
-    """The peer broke RFC 6455; the last event before the connection is dropped."""
+    """
+    The peer broke RFC 6455; the last event before the connection is dropped.
+
+    Attributes:
+        reason: what it did, in words.
+    """
 
     reason: str
 

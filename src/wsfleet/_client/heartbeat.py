@@ -53,6 +53,9 @@ class Heartbeat(Protocol):
         Beat for as long as the connection lasts; return when the peer is to be given up as
         dead.
 
+        Args:
+            pulse: what it can do with the connection.
+
         Cancelled when the connection ends otherwise.
         """
 
@@ -65,6 +68,9 @@ class Watchful(Heartbeat, Protocol):
         """
         Whether a message, decoded as JSON where it is that and text otherwise, is the
         heartbeat's; `Pulse.next` then returns it. Called for each message that comes in.
+
+        Args:
+            data: the message, decoded.
         """
 
 
@@ -85,7 +91,12 @@ class PingPong:
         check_seconds(interval=self.interval, timeout=self.timeout)
 
     async def run(self, pulse: Pulse) -> None:
-        """Ping at each interval; return when one was not answered."""
+        """
+        Ping at each interval; return when one was not answered.
+
+        Args:
+            pulse: what it can do with the connection.
+        """
         interval = pulse.interval if self.interval is None else self.interval
         while True:
             await anyio.sleep(interval)

@@ -65,11 +65,21 @@ class JsonRpcHeartbeat:
         check_seconds(interval=self.interval, timeout=self.timeout)
 
     def takes(self, data: Any) -> bool:
-        """Whether it is a notification `heartbeat`."""
+        """
+        Whether it is a notification `heartbeat`.
+
+        Args:
+            data: a message, decoded.
+        """
         return type(data) is dict and data.get("method") == "heartbeat"
 
     async def run(self, pulse: Pulse) -> None:
-        """Ask for beats and answer them; return when an answer or all beats are missing."""
+        """
+        Ask for beats and answer them; return when an answer or all beats are missing.
+
+        Args:
+            pulse: what it can do with the connection.
+        """
         interval = pulse.interval if self.interval is None else self.interval
         try:
             if self.start:
@@ -109,11 +119,21 @@ class ClientPing:
         check_seconds(interval=self.interval, timeout=self.timeout)
 
     def takes(self, data: Any) -> bool:
-        """Whether it is the answer."""
+        """
+        Whether it is the answer.
+
+        Args:
+            data: a message, decoded.
+        """
         return matches(self.answer, data)
 
     async def run(self, pulse: Pulse) -> None:
-        """Ping at each interval; return when one was not answered."""
+        """
+        Ping at each interval; return when one was not answered.
+
+        Args:
+            pulse: what it can do with the connection.
+        """
         interval = pulse.interval if self.interval is None else self.interval
         while True:
             await anyio.sleep(interval)
@@ -145,11 +165,21 @@ class ServerBeat:
         check_seconds(timeout=self.timeout)
 
     def takes(self, data: Any) -> bool:
-        """Whether it is the beat."""
+        """
+        Whether it is the beat.
+
+        Args:
+            data: a message, decoded.
+        """
         return matches(self.expects, data)
 
     async def run(self, pulse: Pulse) -> None:
-        """Wait for one beat after the other; return when one did not come in time."""
+        """
+        Wait for one beat after the other; return when one did not come in time.
+
+        Args:
+            pulse: what it can do with the connection.
+        """
         while await pulse.next(self.timeout, strict=True) is not None:
             if self.answer is not None:
                 pulse.send(self.answer)

@@ -297,8 +297,8 @@ class Life:
         self._interruption.end()
         self._opened_at = self.clock()
         if restored is not None:
-            level = log.warning if restored.rejected else log.info
-            level("subscriptions.restored", **self._identity(), **restored._asdict())
+            log_restored = log.warning if restored.rejected else log.info
+            log_restored("subscriptions.restored", **self._identity(), **restored._asdict())
         self._move(Step.OPEN, seconds=round(self._opened_at - self._began_at, 6))
         self._call_back(self.owner.on_connect)
         self._announce_start()

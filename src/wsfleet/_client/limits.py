@@ -52,12 +52,20 @@ class Limiter(Protocol):
         """
         Let the message pass now.
 
+        Args:
+            message: what is to be sent, as the caller gave it.
+
         Raises:
             RateLimitedError: it may not pass now.
         """
 
     def spend(self, cost: float = 1.0) -> None:
-        """Count what was sent without asking: a ping, or what another program sent."""
+        """
+        Count what was sent without asking: a ping, or what another program sent.
+
+        Args:
+            cost: what it counts for.
+        """
 
     def status(self) -> LimiterStatus:
         """Return how it does."""

@@ -107,6 +107,9 @@ class Line:
         """
         Let the message pass now.
 
+        Args:
+            message: given to `cost`.
+
         Raises:
             RateLimitedError: it may not pass now, or others wait; nothing was taken.
             ConfigError: it costs more than ever can pass; nothing was taken.
@@ -118,6 +121,9 @@ class Line:
         """
         Count what was sent without asking; may take more than there is, and others then wait
         longer.
+
+        Args:
+            cost: what it counts for.
 
         Raises:
             ConfigError: `cost` is negative, or no finite number.

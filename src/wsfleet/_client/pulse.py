@@ -78,6 +78,9 @@ class Pulse:
 
         It seems dead when for `timeout` seconds nothing came at all. Time in which we did not
         read is not counted, and a pong may wait behind data that still arrives.
+
+        Args:
+            timeout: seconds.
         """
         self._awaited = self._record.next_number().to_bytes(8)
         self._pong = Latch()
@@ -90,6 +93,9 @@ class Pulse:
     def on_pong(self, payload: bytes) -> None:
         """
         Take a pong; those that answer no ping of ours are ignored (RFC 6455 section 5.5.3).
+
+        Args:
+            payload: its application data.
         """
         if self._pong is not None and payload == self._awaited:
             self._pong.set()
@@ -100,9 +106,14 @@ class Pulse:
         """
         Call a method (JSON-RPC 2.0) at once, whatever a limiter says, and return its result.
 
+        Args:
+            method: its name.
+            params: a mapping or a list; left out when None.
+            timeout: seconds for the response.
+
         Raises:
             JsonRpcError: the server answered with an error.
-            TimeoutError: it did not answer within `timeout` seconds.
+            TimeoutError: it did not answer in time.
             SendError: the connection has ended.
         """
         call = {"jsonrpc": "2.0", "method": method}
@@ -114,11 +125,21 @@ class Pulse:
         return result_of(response)
 
     def send(self, message: Sendable) -> None:
-        """Send a message at once, whatever a limiter says."""
+        """
+        Send a message at once, whatever a limiter says.
+
+        Args:
+            message: as for `Client.send_message`; no answer is awaited.
+        """
         self._dialogue.say(message)
 
     def take(self, data: Any) -> None:
-        """Take a message that the heartbeat says is its own."""
+        """
+        Take a message that the heartbeat says is its own.
+
+        Args:
+            data: the message, decoded.
+        """
         if self._taken is None:
             self._taken = deque(maxlen=_KEPT)
         self._taken.append(data)
@@ -158,7 +179,12 @@ class Pulse:
         return self._clock()
 
     def answered(self, sent_at: float) -> float:
-        """Take note of the answer to what was sent then; return the round trip in seconds."""
+        """
+        Take note of an answer; return the round trip in seconds.
+
+        Args:
+            sent_at: when the question was sent, as `now` told it.
+        """
         now = self._clock()
         self._record.answered(now - sent_at, now)
         return now - sent_at

@@ -70,13 +70,21 @@ class SplitLimiter:
         """
         Let the message pass the limiter of its kind now.
 
+        Args:
+            message: given to `kind`, and to that limiter.
+
         Raises:
             RateLimitedError: it may not pass now.
         """
         self._of(message).acquire_nowait(message)
 
     def spend(self, cost: float = 1.0) -> None:
-        """Count what was sent without asking, for the default limiter."""
+        """
+        Count what was sent without asking, for the default limiter.
+
+        Args:
+            cost: what it counts for.
+        """
         self._default.spend(cost)
 
     def status(self) -> LimiterStatus:

@@ -102,7 +102,13 @@ NOT_IN_ANSWER: Final = "the venue's answer does not name it"
 def json_rpc_batches(
     method: str, *, removes: bool = False
 ) -> Callable[[Sequence[str]], Iterable[Batch]]:
-    """Return what makes one JSON-RPC call with all channels as `params.channels`."""
+    """
+    Return what makes one JSON-RPC call with all channels as `params.channels`.
+
+    Args:
+        method: the method to call.
+        removes: whether it removes them.
+    """
 
     def batches(channels: Sequence[str]) -> Iterable[Batch]:
         message = {
@@ -204,8 +210,17 @@ class Venue:
         if not 0 <= self.pause < math.inf:
             raise ConfigError("venue pause", "must be 0 seconds or more, and finite")
 
+    def __repr__(self) -> str:
+        return f"Venue({self.name!r})"
+
     def batches(self, channels: Sequence[str], *, remove: bool = False) -> list[Batch]:
-        """Return the messages that add, or remove, these channels, each not too large."""
+        """
+        Return the messages that add or remove channels, each not too large.
+
+        Args:
+            channels: which.
+            remove: whether to remove them.
+        """
         make, size = self.unsubscribe if remove else self.subscribe, self.batch_size
         parts = (channels[at : at + size] for at in range(0, len(channels), size))
         return [batch for part in parts for batch in make(part)]

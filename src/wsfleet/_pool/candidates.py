@@ -31,7 +31,12 @@ class Candidate(Protocol):
         """Return 0-100: how fit it is for the next message."""
 
     async def send_message(self, message: Any, /) -> Any:
-        """Send one message; return its response, or None where none is awaited."""
+        """
+        Send one message; return its response, or None where none is awaited.
+
+        Args:
+            message: as `send_balanced` was given it.
+        """
 
 
 Discovery: TypeAlias = Callable[[], Iterable[Candidate] | Awaitable[Iterable[Candidate]]]

@@ -52,6 +52,9 @@ class ChildSpec:
         on_disconnect: the same at each connection lost.
         **options: see `Config`.
 
+    Attributes:
+        config: what the URL and the options make.
+
     Raises:
         ConfigError: an option has a value that can never work.
     """

@@ -208,6 +208,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Stop a client for good, and return when it has ended; one that is no child any more
         stays as it is.
 
+        Args:
+            client: one of `list_clients()`.
+
         Cancelling it stops the waiting, not the stopping.
         """
         child = self._children.get(client)
@@ -363,6 +366,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
     async def wait_connected(self, count: int = 1) -> None:
         """
         Return when at least `count` clients are connected.
+
+        Args:
+            count: how many.
 
         Raises:
             NoConnectionsError: fewer than that are left under supervision.

@@ -8,15 +8,17 @@ from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import anyio
+import msgspec
 import typer
 
-from wsfleet import recording
+from wsfleet import describe, explain, recording
 from wsfleet.errors import ConfigError, WsfleetError
 
 from .demo import run_demo
+from .description import written
 from .events import LogFormat, show_events
 from .fleet import Fleet, run_fleet
-from .output import complain
+from .output import complain, show
 from .replay import Shown, print_recording, serve_recording
 
 app: typer.Typer = typer.Typer(
@@ -109,7 +111,7 @@ def connect(  # noqa: PLR0917 - typer makes options of them
             request_timeout=request_timeout,
         )
     except ConfigError as exc:
-        complain(str(exc))
+        complain(str(explain(exc)))
         raise typer.Exit(BAD_USAGE) from None
     raise typer.Exit(
         anyio.run(
@@ -158,8 +160,33 @@ def replay(
         else:
             anyio.run(serve_recording, playing, serve)
     except (OSError, WsfleetError) as exc:
+        complain(f"{exc}. {explain(exc).suggestion}")
+        raise typer.Exit(BAD_USAGE) from None
+
+
+@app.command(name="describe")
+def describe_name(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Of a class, function, module, error.")
+    ] = None,
+    member: Annotated[
+        str | None, typer.Argument(metavar="MEMBER", help="Of the class or module.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="As one JSON object, for programs.")
+    ] = False,
+) -> None:
+    """
+    Describe the library's public API.
+
+    Without a name, it lists what there is. Exit code: 0 all went well, 2 there is no such name.
+    """
+    try:
+        told = describe(name, member)
+    except ConfigError as exc:
         complain(str(exc))
         raise typer.Exit(BAD_USAGE) from None
+    show(msgspec.json.encode(told).decode() if json else written(told))
 
 
 def _split_header(line: str) -> tuple[str, str]:

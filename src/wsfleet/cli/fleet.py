@@ -16,14 +16,19 @@ from wsfleet import (
     Message,
     ProtocolError,
     UnmatchedResponse,
+    explain,
 )
-from wsfleet.errors import NoConnectionsError, SendError
+from wsfleet._wire.opening import open_connection
+from wsfleet.errors import ConnectError, NoConnectionsError, SendError
 
 from .lines import read_lines
 from .output import complain, one_line, show, stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from wsfleet._wire.connection import Connection, Sink
+    from wsfleet._wire.opening import Endpoint
 
 OK: Final = 0
 UNREACHABLE: Final = 1
@@ -62,13 +67,18 @@ async def run_fleet(
     """
     Keep the fleet connected until stdin has ended, or until a signal; return the exit code.
     """
-    async with ClientSupervisor(fleet.specs) as pool, anyio.create_task_group() as tasks:
+    attempts = _Attempts()
+    async with (
+        ClientSupervisor(fleet.specs, opener=attempts.open) as pool,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(stop_on_signal, tasks.cancel_scope)
         try:
             with anyio.fail_after(wait):
                 await pool.wait_connected()
         except (TimeoutError, NoConnectionsError):
             complain(f"none of {len(fleet.specs)} clients could connect")
+            attempts.complain()
             tasks.cancel_scope.cancel()
             return UNREACHABLE
         tasks.start_soon(_print_events, pool)
@@ -80,6 +90,25 @@ async def run_fleet(
         tasks.cancel_scope.cancel()
         return console.exit_code
     return OK  # a signal ended it
+
+
+class _Attempts:
+    """Opens connections, and remembers for each endpoint why it could not be reached."""
+
+    def __init__(self) -> None:
+        self._errors: dict[str, ConnectError] = {}
+
+    async def open(self, endpoint: Endpoint, sink: Sink) -> Connection:
+        try:
+            return await open_connection(endpoint, sink)
+        except ConnectError as exc:
+            self._errors[exc.url] = exc
+            raise
+
+    def complain(self) -> None:
+        """Explain the latest error of each endpoint, each in a line."""
+        for error in self._errors.values():
+            complain(str(explain(error)))
 
 
 class _Console:
@@ -109,7 +138,7 @@ class _Console:
         except SendError as exc:
             self.exit_code = MESSAGES_FAILED
             outcome = "not sent" if exc.sent is False else "outcome unknown"
-            complain(f"line {number}: {outcome}: {exc}")
+            complain(f"line {number}: {outcome}: {explain(exc)}")
         else:
             if response is not None:
                 show(one_line(response))

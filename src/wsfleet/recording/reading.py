@@ -63,6 +63,9 @@ def read(path: str | os.PathLike[str]) -> Iterator[Entry]:
 
     The file is read as entries are taken, and closed after the last, or with the iterator.
 
+    Args:
+        path: the recording.
+
     Raises:
         RecordingError: a line cannot be read, and was not cut short by a crash.
         OSError: the file cannot be read.
@@ -73,6 +76,9 @@ def read(path: str | os.PathLike[str]) -> Iterator[Entry]:
 def metadata(path: str | os.PathLike[str]) -> Metadata:
     """
     Return a recording in numbers; reads all of it, one line at a time.
+
+    Args:
+        path: the recording.
 
     Raises:
         RecordingError: a line cannot be read, and was not cut short by a crash.
