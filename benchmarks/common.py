@@ -54,14 +54,9 @@ class Job:
         return "x" * self.size
 
     @property
-    def flood(self) -> str:
-        """The command for a flood."""
-        return f"FLOOD {self.count} {self.size}"
-
-    @property
-    def ticker(self) -> str:
-        """The command for a flood of JSON."""
-        return f"TICKER {self.count}"
+    def command(self) -> str:
+        """What to ask the server for."""
+        return f"{self.what.upper()} {self.count} {self.size}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,9 @@ class Watch:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def read(self) -> Measured:
+        """Return what was taken up to now; memory without what is only garbage."""
         wall, cpu = time.perf_counter(), time.process_time()
+        gc.collect()
         return Measured(wall - self._wall, cpu - self._cpu, _resident() - self._memory)
 
 
@@ -113,5 +110,4 @@ async def open_many(
     for begin in range(0, count, AT_ONCE):
         some = range(min(AT_ONCE, count - begin))
         held += await asyncio.gather(*(open_one() for _ in some))
-    gc.collect()
     return held, watch.read()

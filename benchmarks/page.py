@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import LAST_COLUMN, as_text, median_of, ratio
+from benchmarks.targets import outcomes
 from benchmarks.workloads import POOL, WORKLOADS
 
 if TYPE_CHECKING:
@@ -26,17 +27,33 @@ A ratio is the median over the rounds, with the smallest and the largest.
 The limit is a bare protocol that only counts bytes.
 """
 
+TARGETS = """
+## Targets
+
+{met} of {all} were met in this run; [where the rest goes](speed.md#where-the-time-goes).
+
+| what | wanted | measured | |
+| --- | --- | ---: | --- |
+"""
+
 
 def write_page(path: Path, content: dict[str, Any]) -> None:
     """Write all tables as Markdown."""
     versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-    parts = [HEAD.format(**{**content, "versions": versions})]
+    parts = [HEAD.format(**{**content, "versions": versions}), _targets(content["results"])]
     for group in dict.fromkeys(workload.group for workload in WORKLOADS):
         chosen = [w for w in WORKLOADS if w.group == group and w.key in content["results"]]
         if chosen:
             parts.append(f"\n## {group[0].upper()}{group[1:]}\n\n")
             parts.append(_table(group, chosen, content["results"]))
     path.write_text("".join(parts))
+
+
+def _targets(results: dict[str, Any]) -> str:
+    found = outcomes(results)
+    head = TARGETS.format(met=sum(outcome.met for outcome in found), all=len(found))
+    rows = [f"| {o.what} | {o.wanted} | {o.measured} | {o.verdict} |" for o in found]
+    return head + "\n".join(rows) + "\n"
 
 
 def _table(group: str, chosen: list[Workload], results: dict[str, Any]) -> str:

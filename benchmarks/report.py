@@ -6,17 +6,19 @@ import json
 import os
 import platform
 import statistics
+import tomllib
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rich.table import Table
 
-from benchmarks.workloads import LARGE, OPENING, POOL, WORKLOADS
+from benchmarks.workloads import FRAGMENTED, LARGE, OPENING, POOL, UPLOADS, WORKLOADS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
+
+ROOT: Final = Path(__file__).parent.parent
 
 Results: TypeAlias = dict[str, dict[str, list[dict[str, float]]]]
 """Of each workload and library, one row for each round."""
@@ -24,6 +26,8 @@ Results: TypeAlias = dict[str, dict[str, list[dict[str, float]]]]
 LAST_COLUMN: Final = {
     OPENING: ("kB each", "kilobytes"),
     LARGE: ("CPU ns per byte", "ns_per_byte"),
+    FRAGMENTED: ("CPU ns per byte", "ns_per_byte"),
+    UPLOADS: ("CPU ns per byte", "ns_per_byte"),
 }
 """What is told of a group instead of the ratio of messages."""
 
@@ -98,13 +102,24 @@ def _add_rows(
         )
 
 
+def _version(name: str) -> str:
+    """Return the version; ours also where it runs from its source."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        if project["name"] != name:
+            raise
+        return f"{project['version']} (source)"
+
+
 def save(path: Path, results: Results, rounds: int) -> dict[str, Any]:
     """Write everything that was measured, with the machine and the versions; return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in VERSIONED},
+        "versions": {name: _version(name) for name in VERSIONED},
         "rounds": rounds,
         "results": results,
     }

@@ -7,9 +7,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.awake import cores_awake
 from benchmarks.common import Job
 from benchmarks.page import write_page
 from benchmarks.picture import draw
 from benchmarks.report import save, show
+from benchmarks.targets import show_targets
 from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -31,6 +35,15 @@ if TYPE_CHECKING:
 
 RESULTS: Final = Path(__file__).parent / "results"
 DOCS: Final = Path(__file__).parent.parent / "docs"
+
+
+CACHE: Final = tempfile.TemporaryDirectory(prefix="wsfleet-benchmarks")
+"""Compiled modules: to compile them takes a process longer than what is measured."""
+
+ENVIRONMENT: Final = {
+    **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
+    "PYTHONPYCACHEPREFIX": CACHE.name,
+}
 
 
 @contextlib.contextmanager
@@ -45,12 +58,15 @@ def server() -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
-def measure(
-    workload: Workload, peer: str, where: dict[str, Any], scale: float
-) -> dict[str, float]:
-    """Measure one library once, in a process of its own."""
+def matching(only: str) -> list[Workload]:
+    """Return the workloads whose key a regular expression finds."""
+    return [workload for workload in WORKLOADS if re.search(only, workload.key)]
+
+
+def job_for(workload: Workload, peer: str, where: dict[str, Any], scale: float) -> Job:
+    """Return what a process is told to measure."""
     scheme, port = ("wss", where["tls_port"]) if workload.tls else ("ws", where["port"])
-    job = Job(
+    return Job(
         peer=peer,
         what=workload.what,
         loop=workload.loop,
@@ -59,8 +75,17 @@ def measure(
         count=workload.count_for(peer, scale),
         size=workload.size,
     )
+
+
+def measure(
+    workload: Workload, peer: str, where: dict[str, Any], scale: float
+) -> dict[str, float]:
+    """Measure one library once, in a process of its own."""
+    job = job_for(workload, peer, where, scale)
     command = [sys.executable, "-m", "benchmarks.measure", json.dumps(asdict(job))]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, timeout=300, env=ENVIRONMENT
+    )
     taken = json.loads(done.stdout)
     return {
         "per_second": job.count / taken["wall"],
@@ -73,7 +98,7 @@ def measure(
 def run(chosen: list[Workload], rounds: int, scale: float) -> Results:
     """Measure everything once, then everything again: what slows the machine slows all."""
     results: Results = {workload.key: {} for workload in chosen}
-    with server() as where, Progress() as progress:
+    with cores_awake(), server() as where, Progress() as progress:
         total = rounds * sum(len(workload.peers) for workload in chosen)
         task = progress.add_task("measuring", total=total)
         for _ in range(rounds):
@@ -93,10 +118,12 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=RESULTS / "last.json")
     parser.add_argument("--docs", action="store_true", help="also write the docs' page of it")
     options = parser.parse_args()
-    chosen = [w for w in WORKLOADS if re.search(options.only, w.key)]
+    chosen = matching(options.only)
     rounds, scale = (2, 0.05) if options.quick else (options.rounds, 1.0)
     results = run(chosen, rounds, scale)
-    show(Console(width=110), results)
+    console = Console(width=120)
+    show(console, results)
+    show_targets(console, results)
     content = save(options.to, results, rounds)
     if options.docs:
         write_page(DOCS / "explanation/results.md", content)

@@ -2,7 +2,9 @@
 The other side of every measurement, in a process of its own: `python -m benchmarks.server`.
 
 Echoes; answers JSON-RPC requests; and sends many messages on command: the text
-`FLOOD count size` asks for texts of one letter, `TICKER count` for JSON.
+`FLOOD count size` asks for texts of one letter, `FRAGMENTS count size` for such texts in frames
+of 4 KiB, `TICKER count size` for JSON. After `UPLOAD count size` it takes so many messages
+before it answers.
 Prints one line of JSON: the port, the TLS port, and the file with the TLS authority.
 """
 
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 BLOCK: Final = 256 * 1024
 """Bytes handed to a socket at once: enough that the server is never what is measured."""
 
+FRAGMENT: Final = 4096
+"""Bytes in a frame of a fragmented message."""
+
+LARGEST: Final = 2**27
+"""Bytes of the largest frame that it takes."""
+
 TICKER: Final = (
     b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"ticker.BTC-PERPETUAL.100ms",'
     b'"data":{"timestamp":1700000000000,"state":"open","best_bid_price":68123.5,'
@@ -41,6 +49,7 @@ class Listener(picows.WSListener):
         self.room = asyncio.Event()
         self.room.set()
         self.flood: asyncio.Task[None] | None = None
+        self.awaited = 0
 
     def pause_writing(self) -> None:
         self.room.clear()
@@ -60,7 +69,13 @@ class Listener(picows.WSListener):
         elif kind == picows.WSMsgType.CLOSE:
             transport.send_close(picows.WSCloseCode.OK)
             transport.disconnect()
-        elif payload.startswith((b"FLOOD ", b"TICKER ")):
+        elif self.awaited:
+            self.awaited -= 1
+            if not self.awaited:
+                transport.send(picows.WSMsgType.TEXT, b"done")
+        elif payload.startswith(b"UPLOAD "):
+            self.awaited = int(payload.split()[1])
+        elif payload.startswith((b"FLOOD ", b"FRAGMENTS ", b"TICKER ")):
             self.flood = asyncio.create_task(self.send_many(transport, payload))
         elif (at := payload.find(b'"id":')) >= 0:
             end = min(i for i in (payload.find(c, at) for c in (b",", b"}")) if i > 0)
@@ -69,16 +84,32 @@ class Listener(picows.WSListener):
             transport.send(kind, payload)
 
     async def send_many(self, transport: Any, command: bytes) -> None:
-        name, count, *size = command.split()
-        message = TICKER if name == b"TICKER" else b"x" * int(size[0])
-        frame = server_frame(message)
-        at_once = max(1, BLOCK // len(frame))
-        block = frame * at_once
+        name, count, size = command.split()
+        message = on_the_wire(name, int(size))
+        at_once = max(1, BLOCK // len(message))
+        block = message * at_once
         left = int(count)
         while left:
-            transport.underlying_transport.write(block[: left * len(frame)])
+            transport.underlying_transport.write(block[: left * len(message)])
             left -= min(left, at_once)
             await self.room.wait()
+
+
+def on_the_wire(name: bytes, size: int) -> bytes:
+    """Return the frames of the message that a command asks for."""
+    if name == b"TICKER":
+        return server_frame(TICKER)
+    return fragments(b"x" * size) if name == b"FRAGMENTS" else server_frame(b"x" * size)
+
+
+def fragments(payload: bytes) -> bytes:
+    """Return a text in many frames."""
+    frames = []
+    for at in range(0, len(payload), FRAGMENT):
+        frame = bytearray(server_frame(payload[at : at + FRAGMENT]))
+        frame[0] = (1 if at == 0 else 0) | (0x80 if at + FRAGMENT >= len(payload) else 0)
+        frames.append(frame)
+    return b"".join(frames)
 
 
 def server_frame(payload: bytes) -> bytes:
@@ -114,6 +145,7 @@ async def main() -> None:
                 ssl=tls,
                 backlog=4096,
                 websocket_handshake_timeout=60,
+                max_frame_size=LARGEST,
             )
             ports.append(server.sockets[0].getsockname()[1])
         print(json.dumps({"port": ports[0], "tls_port": ports[1], "ca": str(file)}), flush=True)

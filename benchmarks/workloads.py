@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-PEERS: Final = ("wsfleet", "websockets", "aiohttp", "picows", "httpx_ws", "limit")
+PEERS: Final = ("wsfleet", "websockets", "aiohttp", "picows", "limit")
+ALL: Final = (*PEERS, "httpx_ws")
 DECODING: Final = ("wsfleet", "websockets", "aiohttp", "picows", "limit")
 HOLDING: Final = ("wsfleet", "websockets", "aiohttp", "picows")
 ON_TRIO: Final = ("wsfleet", "websockets", "httpx_ws")
@@ -47,7 +48,7 @@ class Workload:
 
     def count_for(self, peer: str, scale: float) -> int:
         """Return how many messages a peer gets."""
-        if self.group in {LARGE, OPENING}:
+        if self.group in SIZED:
             return self.count  # the number is what is measured
         return max(10, int(self.count * scale / SLOW.get(peer, 1)))
 
@@ -57,35 +58,50 @@ TRIPS: Final = "round trips"
 POOL: Final = "send_balanced"
 OPENING: Final = "opening and holding"
 LARGE: Final = "large messages"
+FRAGMENTED: Final = "large messages in frames of 4 KiB"
+UPLOADS: Final = "large sends"
+SIZED: Final = {OPENING, LARGE, FRAGMENTED, UPLOADS}
 
-LARGE_PEERS: Final = ("wsfleet", "websockets", "aiohttp", "limit")
-LARGE_SIZES: Final = {"64 KiB": 4096, "1 MiB": 256, "16 MiB": 16, "64 MiB": 4}
-"""How many of them; each row moves 256 MiB."""
+SIZES: Final = {"64 KiB": 2**16, "1 MiB": 2**20, "16 MiB": 2**24, "64 MiB": 2**26}
+LARGE_TOTAL: Final = 2**28
+"""Bytes that each row of large messages moves."""
+
+LOOPS: Final = ("asyncio", "uvloop")
+INBOUND_SIZES: Final = {
+    "256 B": (256, 200_000, 150_000),
+    "8 KiB": (8192, 40_000, 20_000),
+    "100 KiB": (100 * 1024, 5_000, 3_000),
+}
+"""Bytes, and how many of them without and with TLS, for about a quarter of a second."""
 
 
 def _inbound() -> list[Workload]:
     found = []
-    for loop in ("asyncio", "uvloop"):
-        for size, count, title in ((256, 200_000, "256 B"), (8192, 40_000, "8 KiB")):
-            found.append(Workload(INBOUND, f"{title}, {loop}", "flood", loop, count, size))
-        found += [
-            Workload(INBOUND, f"100 KiB, {loop}", "flood", loop, 4_000, 100 * 1024),
-            Workload(INBOUND, f"256 B, TLS, {loop}", "flood", loop, 100_000, 256, tls=True),
-            Workload(INBOUND, f"JSON ticker, {loop}", "ticker", loop, 100_000, peers=DECODING),
-        ]
-    found.append(Workload(INBOUND, "256 B, trio", "flood", "trio", 50_000, 256, ON_TRIO))
+    for loop in LOOPS:
+        for title, (size, plain, secure) in INBOUND_SIZES.items():
+            peers = ALL if size == 256 else PEERS
+            found += [
+                Workload(INBOUND, f"{title}, {loop}", "flood", loop, plain, size, peers),
+                Workload(
+                    INBOUND, f"{title}, TLS, {loop}", "flood", loop, secure, size, tls=True
+                ),
+            ]
+        found.append(
+            Workload(INBOUND, f"JSON ticker, {loop}", "ticker", loop, 100_000, peers=DECODING)
+        )
+    found.append(Workload(INBOUND, "256 B, trio", "flood", "trio", 60_000, 256, ON_TRIO))
     return found
 
 
 def _round_trips() -> list[Workload]:
     found = []
-    for loop in ("asyncio", "uvloop"):
+    for loop in LOOPS:
         found += [
-            Workload(TRIPS, f"256 B, {loop}", "echo", loop, 10_000, 256),
+            Workload(TRIPS, f"256 B, {loop}", "echo", loop, 15_000, 256, ALL),
             Workload(TRIPS, f"256 B, TLS, {loop}", "echo", loop, 10_000, 256, tls=True),
             Workload(TRIPS, f"request(), {loop}", "request", loop, 10_000, 256, OURS),
         ]
-    found.append(Workload(TRIPS, "256 B, trio", "echo", "trio", 4_000, 256, ON_TRIO))
+    found.append(Workload(TRIPS, "256 B, trio", "echo", "trio", 8_000, 256, ON_TRIO))
     return found
 
 
@@ -106,9 +122,16 @@ def _opening() -> list[Workload]:
 
 
 def _large() -> list[Workload]:
+    kinds = (
+        (LARGE, "flood", ("wsfleet", "websockets", "aiohttp", "limit")),
+        # `websockets` refuses more than 4096 fragments.
+        (FRAGMENTED, "fragments", ("wsfleet", "aiohttp")),
+        (UPLOADS, "upload", ("wsfleet", "websockets", "aiohttp")),
+    )
     return [
-        Workload(LARGE, title, "flood", "asyncio", count, 2**28 // count, LARGE_PEERS)
-        for title, count in LARGE_SIZES.items()
+        Workload(group, title, what, "asyncio", LARGE_TOTAL // size, size, peers)
+        for group, what, peers in kinds
+        for title, size in SIZES.items()
     ]
 
 

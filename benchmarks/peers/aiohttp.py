@@ -34,16 +34,30 @@ async def echo(job: Job) -> Measured:
 async def flood(job: Job) -> Measured:
     async with session() as shared, connect(shared, job) as client:
         watch = Watch()
-        await client.send_str(job.flood)
+        await client.send_str(job.command)
         for _ in range(job.count):
             await client.receive_str()
+        return watch.read()
+
+
+fragments = flood
+
+
+async def upload(job: Job) -> Measured:
+    text = job.text
+    async with session() as shared, connect(shared, job) as client:
+        watch = Watch()
+        await client.send_str(job.command)
+        for _ in range(job.count):
+            await client.send_str(text)
+        await client.receive_str()
         return watch.read()
 
 
 async def ticker(job: Job) -> Measured:
     async with session() as shared, connect(shared, job) as client:
         watch = Watch()
-        await client.send_str(job.ticker)
+        await client.send_str(job.command)
         for _ in range(job.count):
             await client.receive_json(loads=orjson.loads)
         return watch.read()

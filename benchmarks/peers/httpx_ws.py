@@ -38,7 +38,7 @@ async def echo(job: Job) -> Measured:
 async def flood(job: Job) -> Measured:
     async with connect(job) as client:
         watch = Watch()
-        await client.send_text(job.flood)
+        await client.send_text(job.command)
         for _ in range(job.count):
             await client.receive_text()
         return watch.read()

@@ -71,8 +71,8 @@ async def echo(job: Job) -> Measured:
 
 
 async def flood(job: Job) -> Measured:
-    return await run(job, job.flood, len(server_frame(bytes(job.size))))
+    return await run(job, job.command, len(server_frame(bytes(job.size))))
 
 
 async def ticker(job: Job) -> Measured:
-    return await run(job, job.ticker, len(server_frame(TICKER)))
+    return await run(job, job.command, len(server_frame(TICKER)))

@@ -79,11 +79,11 @@ async def echo(job: Job) -> Measured:
 
 
 async def flood(job: Job) -> Measured:
-    return await run(job, Flooded(job.count), job.flood)
+    return await run(job, Flooded(job.count), job.command)
 
 
 async def ticker(job: Job) -> Measured:
-    return await run(job, Ticked(job.count), job.ticker)
+    return await run(job, Ticked(job.count), job.command)
 
 
 async def hold(job: Job) -> Measured:

@@ -36,16 +36,27 @@ async def echo(job: Job) -> Measured:
 async def flood(job: Job) -> Measured:
     async with connect(job) as client:
         watch = Watch()
-        await client.send(job.flood)
+        await client.send(job.command)
         for _ in range(job.count):
             await client.recv()
+        return watch.read()
+
+
+async def upload(job: Job) -> Measured:
+    text = job.text
+    async with connect(job) as client:
+        watch = Watch()
+        await client.send(job.command)
+        for _ in range(job.count):
+            await client.send(text)
+        await client.recv()
         return watch.read()
 
 
 async def ticker(job: Job) -> Measured:
     async with connect(job) as client:
         watch = Watch()
-        await client.send(job.ticker)
+        await client.send(job.command)
         for _ in range(job.count):
             orjson.loads(await client.recv())
         return watch.read()

@@ -64,7 +64,22 @@ async def flood(job: Job) -> Measured:
     handler, done = counter(job.count)
     async with connect(job.url, handler=handler, decode="raw", **options(job)) as client:
         watch = Watch()
-        await client.send_message(job.flood)
+        await client.send_message(job.command)
+        await done.wait()
+        return watch.read()
+
+
+fragments = flood
+
+
+async def upload(job: Job) -> Measured:
+    handler, done = counter(1)
+    text = job.text
+    async with connect(job.url, handler=handler, decode="raw", **options(job)) as client:
+        watch = Watch()
+        await client.send_message(job.command)
+        for _ in range(job.count):
+            await client.send_message(text)
         await done.wait()
         return watch.read()
 
@@ -73,7 +88,7 @@ async def ticker(job: Job) -> Measured:
     handler, done = counter(job.count)
     async with connect(job.url, handler=handler, **options(job)) as client:
         watch = Watch()
-        await client.send_message(job.ticker)
+        await client.send_message(job.command)
         await done.wait()
         return watch.read()
 
@@ -114,7 +129,6 @@ async def hold(job: Job) -> Measured:
         gc.collect()
         watch = Watch()
         await start(pool, job, job.count)
-        gc.collect()
         return watch.read()
 
 

@@ -28,18 +28,20 @@ class Beats:
         size: round trips that are remembered.
     """
 
-    __slots__ = ("_heartbeats", "_interval", "_present", "record")
+    __slots__ = ("_heartbeats", "_interval", "_present", "_watchful", "record")
 
     def __init__(self, heartbeats: Sequence[Heartbeat], interval: float, size: int) -> None:
         self.record = HeartbeatRecord(size)
         self._heartbeats = heartbeats
+        # Asked once: Python looks all members of a protocol up at each question.
+        self._watchful = [h for h in heartbeats if isinstance(h, Watchful)]
         self._interval = interval
         self._present: tuple[Beat, ...] = ()
 
     @property
     def watchful(self) -> bool:
         """Whether one of them has to see the messages that come in."""
-        return any(isinstance(heartbeat, Watchful) for heartbeat in self._heartbeats)
+        return bool(self._watchful)
 
     def begin(
         self, connection: Connection, dialogue: Dialogue, clock: Callable[[], float]
@@ -62,11 +64,14 @@ class Beats:
 
     def takes(self, data: Any) -> bool:
         """Take a message that is one of the heartbeats'; False when it is none's."""
-        for heartbeat, pulse in self._present:
-            if isinstance(heartbeat, Watchful) and heartbeat.takes(data):
-                pulse.take(data)
+        for heartbeat in self._watchful:
+            if self._present and heartbeat.takes(data):
+                self._pulse_of(heartbeat).take(data)
                 return True
         return False
+
+    def _pulse_of(self, heartbeat: Heartbeat) -> Pulse:
+        return next(pulse for other, pulse in self._present if other is heartbeat)
 
     def health(self, now: float) -> HeartbeatHealth | None:
         """Return how they do at `now`, or None when there are none."""

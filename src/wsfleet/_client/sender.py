@@ -92,7 +92,7 @@ class Sender:
             raise anyio.WouldBlock
         if self._gate is not None:
             self._gate.enter_nowait(message)
-        self._hand_over(connection, message)
+        self._write(connection, message)
 
     async def exchange(self, message: Outgoing, request_id: RequestId, timeout: float) -> Any:
         """Send a request and return its response; see `Client.send_message`."""
@@ -159,6 +159,9 @@ class Sender:
     def _hand_over(self, connection: Connection, message: Outgoing) -> None:
         if not connection.open:  # it ended while there was no room
             raise self._not_connected()
+        self._write(connection, message)
+
+    def _write(self, connection: Connection, message: Outgoing) -> None:
         self.sent += 1
         if message.binary:
             connection.send_binary(message.payload)

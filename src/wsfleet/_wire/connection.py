@@ -156,17 +156,22 @@ class Connection:
         """
         Hand over a text message, whole; the caller has seen that the connection is `open`.
         """
-        self._send(Opcode.TEXT, payload)
+        if self._deflater is None:
+            self._link.write(encode(Opcode.TEXT, payload))
+        else:
+            self._send_deflated(self._deflater, Opcode.TEXT, payload)
 
     def send_binary(self, payload: bytes) -> None:
         """
         Hand over a binary message, whole; the caller has seen that the connection is `open`.
         """
-        self._send(Opcode.BINARY, payload)
+        if self._deflater is None:
+            self._link.write(encode(Opcode.BINARY, payload))
+        else:
+            self._send_deflated(self._deflater, Opcode.BINARY, payload)
 
-    def _send(self, opcode: Opcode, payload: bytes) -> None:
-        deflater = self._deflater
-        if deflater is None or len(payload) < deflater.threshold:
+    def _send_deflated(self, deflater: Deflater, opcode: Opcode, payload: bytes) -> None:
+        if len(payload) < deflater.threshold:
             self._link.write(encode(opcode, payload))
         else:
             self._link.write(encode(opcode, deflater.deflate(payload), compressed=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from enum import IntEnum
+from io import BytesIO
 from typing import Final
 
 
@@ -99,6 +100,7 @@ class _MaskKeys:
 
 
 _next_key: Final = _MaskKeys().next
+_number_of: Final = int.from_bytes
 _BLOCK: Final = 4096
 _REPEAT: Final = tuple(
     int.from_bytes(b"\1\0\0\0" * (size // 4), "little") for size in range(0, _BLOCK + 1, 64)
@@ -111,22 +113,34 @@ def mask(payload: bytes, key: bytes) -> bytes:
     Return the payload XORed with the repeated 4-byte key (RFC 6455 section 5.3).
 
     Python's only XOR of many bytes is that of its integers. A multiplication spreads the key, a
-    fifth faster than repeating its bytes and converting them; blocks keep the time per byte the
-    same for any size.
+    fifth faster than repeating its bytes and converting them.
     """
     size = len(payload)
-    if size <= _BLOCK:
-        steps = (size + 63) >> 6
-        pad = int.from_bytes(key, "little") * _REPEAT[steps]
-        return (int.from_bytes(payload, "little") ^ pad).to_bytes(steps << 6, "little")[:size]
-    pad = int.from_bytes(key, "little") * _REPEAT[-1]
+    if size > _BLOCK:
+        return _after(b"", payload, key)
+    steps = (size + 63) >> 6
+    pad = _number_of(key, "little") * _REPEAT[steps]
+    return (_number_of(payload, "little") ^ pad).to_bytes(steps << 6, "little")[:size]
+
+
+def _after(head: bytes, payload: bytes, key: bytes) -> bytes:
+    """
+    Return a head and the payload masked, in blocks: they keep the time per byte the same for
+    any size.
+
+    A file in memory holds all of it once; every copy more of a large message would cost as much
+    as the masking.
+    """
+    frame = BytesIO()
+    frame.write(head)
+    pad = _number_of(key, "little") * _REPEAT[-1]
     view = memoryview(payload)
-    parts = [
-        (int.from_bytes(view[at : at + _BLOCK], "little") ^ pad).to_bytes(_BLOCK, "little")
-        for at in range(0, size - _BLOCK + 1, _BLOCK)
-    ]
-    parts.append(mask(payload[len(parts) * _BLOCK :], key))
-    return b"".join(parts)
+    whole = len(payload) - len(payload) % _BLOCK
+    for at in range(0, whole, _BLOCK):
+        block = _number_of(view[at : at + _BLOCK], "little") ^ pad
+        frame.write(block.to_bytes(_BLOCK, "little"))
+    frame.write(mask(payload[whole:], key))
+    return frame.getvalue()
 
 
 _head_7: Final = struct.Struct("!BB4s").pack
@@ -141,9 +155,11 @@ def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
     key = _next_key()
     if size < 126:  # noqa: PLR2004
         return _head_7(first, 0x80 | size, key) + mask(payload, key)
-    if size < 65536:  # noqa: PLR2004
+    if size <= _BLOCK:
         return _head_16(first, 0xFE, size, key) + mask(payload, key)
-    return _head_64(first, 0xFF, size, key) + mask(payload, key)
+    if size < 65536:  # noqa: PLR2004
+        return _after(_head_16(first, 0xFE, size, key), payload, key)
+    return _after(_head_64(first, 0xFF, size, key), payload, key)
 
 
 def close_payload(code: int | None, reason: str) -> bytes:

@@ -32,6 +32,7 @@ class PushLink(asyncio.Protocol):
         "_detached",
         "_ended",
         "_feed",
+        "_is_closing",
         "_lost",
         "_paused",
         "_received",
@@ -39,12 +40,16 @@ class PushLink(asyncio.Protocol):
         "_waiter",
         "_writable",
         "full",
+        "write",
     )
 
     pumped: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.full: bool = False
+        # The transport's own, from the moment that there is one: a call less for each send.
+        self.write: Callable[[bytes], None]
+        self._is_closing: Callable[[], bool]
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._waiter: asyncio.Future[None] | None = None
@@ -87,6 +92,8 @@ class PushLink(asyncio.Protocol):
     def use(self, transport: asyncio.Transport) -> None:
         """Speak over `transport` from here on (TLS puts one above another)."""
         self._transport = transport
+        self.write = transport.write
+        self._is_closing = transport.is_closing
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
 
     def transport(self) -> asyncio.Transport:
@@ -138,7 +145,7 @@ class PushLink(asyncio.Protocol):
 
     @property
     def closing(self) -> bool:
-        return self._lost is not None or self.transport().is_closing()
+        return self._lost is not None or self._is_closing()
 
     def start(
         self,
@@ -152,9 +159,6 @@ class PushLink(asyncio.Protocol):
             ended(self._lost[0])
             return
         self._feed, self._ended, self._writable = feed, ended, writable
-
-    def write(self, data: bytes) -> None:
-        self.transport().write(data)
 
     def pause_reading(self) -> None:
         if not self._paused and not self.closing:

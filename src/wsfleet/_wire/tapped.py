@@ -54,9 +54,15 @@ class TappedConnection(Connection):
         self._tap = tap
         self.on_binary = _tapped_binary(tap, sink.on_binary)
 
-    def _send(self, opcode: Opcode, payload: bytes) -> None:
-        self._tap("out", opcode, payload)
-        super()._send(opcode, payload)
+    def send_text(self, payload: bytes) -> None:
+        """Tell a text message, and hand it over."""
+        self._tap("out", Opcode.TEXT, payload)
+        super().send_text(payload)
+
+    def send_binary(self, payload: bytes) -> None:
+        """Tell a binary message, and hand it over."""
+        self._tap("out", Opcode.BINARY, payload)
+        super().send_binary(payload)
 
     def on_close(self, code: int | None, reason: str) -> None:
         """Tell the peer's goodbye, and echo it."""

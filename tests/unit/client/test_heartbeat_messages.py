@@ -18,6 +18,7 @@ from wsfleet import (
     Venue,
     connect,
 )
+from wsfleet._client.beats import Beats
 from wsfleet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -279,3 +280,11 @@ async def test_nonsense_is_refused(make: Any) -> None:
     with pytest.raises(ConfigError, match="heartbeat"):
         async with make():
             pass
+
+
+def test_no_connection_no_beat() -> None:
+    """While there is no connection, no message is a heartbeat's."""
+    beats = Beats([PingPong(), TESTED], interval=30.0, size=10)
+
+    assert beats.watchful
+    assert not beats.takes(BEAT)
