@@ -292,7 +292,7 @@ async def test_a_crash_is_seen_by_the_server_and_restarted() -> None:
     up = Up()
 
     def handler(event: Any) -> None:
-        if event.data == "boom":
+        if event == Message("boom"):
             raise LookupError
 
     async with MockServer(lambda _: "boom") as server, ClientSupervisor() as pool:

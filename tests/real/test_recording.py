@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from wsfleet import ChildSpec, Client, ClientSupervisor, connect, recording
+from wsfleet import ChildSpec, Client, ClientSupervisor, Message, connect, recording
 from wsfleet._client import journal
 from wsfleet.testing import MockServer, json_rpc
 
@@ -113,9 +113,10 @@ async def test_a_restarted_client_appends(tmp_path: Path) -> None:
             back.set()
 
     def handler(event: Any) -> None:
-        if not back.is_set():
+        if event == Message("one"):
             raise ZeroDivisionError
-        heard.set()
+        if event == Message("two"):
+            heard.set()
 
     async with MockServer(lambda _: None) as server:
         spec = ChildSpec(server.url, handler=handler, on_connect=on_connect, record_to=path)

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import wsfleet
-from wsfleet.testing import Credits, DeribitLimits, MockDeribit
+from wsfleet.testing import Credits, DeribitLimits, FaultProxy, MockDeribit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -190,7 +190,9 @@ def signed(server: MockDeribit, seconds_ago: float = 0) -> dict[str, Any]:
 async def test_a_signature_instead_of_the_secret() -> None:
     """A signature of the moment logs in; an old or a wrong one does not."""
     async with MockDeribit() as server, caller(server) as client:
-        for wrong in (signed(server, 61), signed(server) | {"signature": "00"}):
+        right = signed(server)
+        stranger = right | {"client_id": "you"}
+        for wrong in (signed(server, 61), right | {"signature": "00"}, stranger):
             assert (await client.error("public/auth", **wrong))["code"] == 13004
         assert "access_token" in await client.result("public/auth", **signed(server))
 
@@ -212,10 +214,10 @@ async def test_a_refresh_token_works_once() -> None:
 @on_asyncio
 async def test_logins_expire() -> None:
     """After its lifetime a login is worth nothing; its refresh token still is."""
-    async with MockDeribit(token_lifetime=0.05) as server, caller(server) as client:
+    async with MockDeribit(token_lifetime=0.3) as server, caller(server) as client:
         login = await client.log_in(server)
-        assert login["expires_in"] == 0.05
-        await asyncio.sleep(0.06)
+        assert login["expires_in"] == 0.3
+        await asyncio.sleep(0.31)
         assert not server.sessions[0].authenticated
         assert (await client.error("private/get_open_orders"))["code"] == 13009
         refresh = {"grant_type": "refresh_token", "refresh_token": login["refresh_token"]}
@@ -227,9 +229,11 @@ async def test_logins_expire() -> None:
 async def test_logins_expire_on_command() -> None:
     """A test need not wait for a login to expire."""
     async with MockDeribit() as server, caller(server) as client:
-        await client.log_in(server)
+        login = await client.log_in(server)
         await server.expire_tokens()
+        token = {"access_token": login["access_token"]}
         assert (await client.error("private/get_open_orders"))["code"] == 13009
+        assert (await client.error("private/get_open_orders", **token))["code"] == 13009
 
 
 @on_asyncio
@@ -249,6 +253,8 @@ async def test_tokens_end_with_their_connection_unless_a_session_has_a_name() ->
             assert (await client.error("private/get_open_orders"))["code"] == 13009
             refresh = {"grant_type": "refresh_token", "refresh_token": own["refresh_token"]}
             assert (await client.error("public/auth", **refresh))["code"] == 13009
+            again = refresh | {"refresh_token": named["refresh_token"]}
+            assert (await client.result("public/auth", **again))["scope"] == named["scope"]
 
 
 @on_asyncio
@@ -307,7 +313,10 @@ async def test_raw_channels_need_a_login() -> None:
 @on_asyncio
 async def test_a_heartbeat_that_is_answered_goes_on() -> None:
     """With a heartbeat the venue beats and asks; who answers stays connected."""
-    async with MockDeribit(heartbeat_scale=0.01) as server, caller(server) as client:
+    async with (
+        MockDeribit(heartbeat_scale=0.002, heartbeat_grace=5) as server,
+        caller(server) as client,
+    ):
         assert await client.result("public/set_heartbeat", interval=10) == "ok"
         assert server.sessions[0].heartbeat_interval == 10
         kinds = []
@@ -330,8 +339,11 @@ async def test_a_heartbeat_that_is_not_answered_closes() -> None:
         began = time.monotonic()
         await client.result("public/set_heartbeat", interval=10)
         await client.result("public/get_time")
+        (session,) = server.sessions
         assert await closes(client.socket)
-        assert 0.1 <= time.monotonic() - began < 0.6  # one interval, and one of grace
+        assert 0.1 <= time.monotonic() - began < 1.0  # one interval, and one of grace
+        await server.wait_for_connections(0)
+        assert session.heartbeat_interval is None
 
 
 @on_asyncio
@@ -346,7 +358,7 @@ async def test_a_heartbeat_is_not_shorter_than_ten_seconds() -> None:
 @on_asyncio
 async def test_a_test_request_on_command() -> None:
     """A test can ask at any moment, without any heartbeat, and sets the grace in seconds."""
-    async with MockDeribit(heartbeat_grace=0.05) as server:
+    async with MockDeribit(heartbeat_grace=0.3) as server:
         async with caller(server) as good, caller(server) as bad:
             await server.test_request()
             assert (await good.notification())["params"] == {"type": "test_request"}
@@ -355,23 +367,30 @@ async def test_a_test_request_on_command() -> None:
             assert await good.result("public/test") == {"version": "1.2.26"}
 
 
+async def test_a_test_request_to_nobody() -> None:
+    """To ask where nobody is connected is an error, not silence."""
+    async with MockDeribit() as server:
+        with pytest.raises(TimeoutError):
+            await server.test_request()
+
+
 @on_asyncio
 async def test_one_answer_is_enough_for_two_test_requests() -> None:
     """One answer, or switching the heartbeat off, settles all that was asked before."""
-    async with MockDeribit(heartbeat_grace=0.1) as server:
+    async with MockDeribit(heartbeat_grace=0.3) as server:
         async with caller(server) as one, caller(server) as two:
             await server.test_request()
             await server.test_request()
             await one.result("public/test")
             await two.result("public/disable_heartbeat")
-            assert not await closes(one.socket, within=0.15)
+            assert not await closes(one.socket, within=0.35)
             await two.result("public/test")
 
 
 @on_asyncio
 async def test_too_many_requests() -> None:
     """Beyond the credits comes 10028, and the venue hangs up; credits come back with time."""
-    limits = DeribitLimits(requests=Credits(cost=1, pool=2, refill=4))
+    limits = DeribitLimits(requests=Credits(cost=1, pool=2, refill=2))
     async with MockDeribit(limits=limits) as server:
         async with caller(server) as client, caller(server) as other:
             await client.result("public/test")
@@ -380,7 +399,7 @@ async def test_too_many_requests() -> None:
             assert error == {"code": 10028, "message": "too_many_requests"}
             assert await closes(client.socket)
             assert await other.result("public/subscribe", channels=[TICKER]) == [TICKER]
-            await asyncio.sleep(0.27)
+            await asyncio.sleep(0.55)
             await other.result("public/test")
             assert (await other.error("public/test"))["code"] == 10028
 
@@ -468,6 +487,21 @@ async def test_orders_are_cancelled_on_disconnect_where_asked_to() -> None:
                     assert await client.result("private/enable_cancel_on_disconnect") == "ok"
             await server.wait_for_connections(1)
         assert states(server) == ["open", "open", "cancelled"]
+
+
+@on_asyncio
+async def test_a_silent_client_loses_its_orders() -> None:
+    """Who is silent because the line is dead is lost to the venue, and its orders with it."""
+    async with MockDeribit(heartbeat_grace=0.05) as server, FaultProxy(server.url) as proxy:
+        async with connect(proxy.url, close_timeout=0.05) as socket:
+            client = Caller(socket)
+            await client.log_in(server)
+            await client.result("private/enable_cancel_on_disconnect")
+            await client.buy()
+            await proxy.freeze()
+            await server.test_request()
+            await server.wait_until(lambda: not server.sessions, timeout=5)
+            assert states(server) == ["cancelled"]
 
 
 @on_asyncio

@@ -89,19 +89,19 @@ async def test_each_direction_has_faults_of_its_own() -> None:
     """What is slow or narrow in one direction is neither in the other."""
     async with RawServer(echo_bytes) as server, FaultProxy(server.url) as proxy:
         async with await dial(proxy) as tcp:
-            proxy.to_client.latency = 0.2
+            proxy.to_client.latency = 0.3
             began = time.monotonic()
             await tcp.send(b"x")
             await read(tcp, 1)
-            assert 0.2 <= time.monotonic() - began < 0.4
-            assert (proxy.latency, proxy.to_server.latency) == (0.2, 0.0)
+            assert 0.3 <= time.monotonic() - began < 0.6
+            assert (proxy.latency, proxy.to_server.latency) == (0.3, 0.0)
             proxy.latency = 0.0
             assert proxy.to_client.latency == 0.0
             proxy.to_server.bandwidth = 10_000
             began = time.monotonic()
-            await tcp.send(b"x" * 2000)
-            await read(tcp, 2000)
-            assert 0.2 <= time.monotonic() - began < 0.4
+            await tcp.send(b"x" * 3000)
+            await read(tcp, 3000)
+            assert 0.3 <= time.monotonic() - began < 0.6
             assert (proxy.bandwidth, proxy.to_client.bandwidth) == (10_000, None)
 
 

@@ -26,7 +26,7 @@ async def test_a_server_can_be_opened_and_left_on_every_event_loop() -> None:
     async with MockServer() as server:
         port = int(server.url.rpartition(":")[2])
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-            await stream.send(b"GET / HTTP/1.0\r\n\r\n")
+            await stream.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             assert (await stream.receive()).startswith(b"HTTP/1.1 ")
 
 
@@ -59,8 +59,32 @@ async def test_an_expectation_that_fails_shows_what_came() -> None:
 async def test_commands_without_a_client_time_out() -> None:
     """Sending to nobody is an error, not silence."""
     async with MockServer() as server:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match="nobody connected"):
             await server.inject_message("hello")
+        with pytest.raises(TimeoutError, match="0 connections are open after 0 s, not 1"):
+            await server.wait_for_connections(1, timeout=0)
+
+
+@pytest.mark.parametrize("how", ["reboot", 999, 1005, 1006, 1015, 5000])
+async def test_ways_to_disconnect_that_do_not_exist(how: Any) -> None:
+    """A way or code that no server may use is refused before anything happens."""
+    async with MockServer() as server:
+        with pytest.raises(ValueError, match=str(how)):
+            await server.simulate_disconnect(how)
+
+
+@pytest.mark.parametrize("status", [0, 101, 199, 600])
+def test_statuses_that_refuse_nothing(status: int) -> None:
+    """A status that cannot refuse a handshake is a mistake of the test."""
+    with pytest.raises(ValueError, match=str(status)):
+        MockServer().refuse(status)
+
+
+async def test_expecting_what_no_message_is() -> None:
+    """An expectation of the wrong kind is told at once, not after the timeout."""
+    async with MockServer() as server:
+        with pytest.raises(TypeError, match="not list"):
+            await server.assert_message_sent(["ping"], timeout=30)  # type: ignore[arg-type]
 
 
 async def test_a_server_that_does_not_run_says_so() -> None:
@@ -135,6 +159,7 @@ async def test_json_rpc_answers_by_id() -> None:
     [
         '{"type": "ping", "at": {"t": 1, "u": 2}}',
         re.compile("pin."),
+        re.compile("(?<!x)ping"),
         {"type": "ping"},
         {"at": {"u": 2}},
         lambda message: b"ping" in message.encode(),
@@ -147,6 +172,30 @@ async def test_expectations(expected: Any) -> None:
         await client.send("first")
         await client.send(sent)
         assert await server.assert_message_sent(expected) == sent
+
+
+@on_asyncio
+async def test_patterns_find_bytes_in_bytes_and_text_in_text() -> None:
+    """A pattern of bytes is for binary messages, one of text for text."""
+    async with MockServer() as server, connect(server.url) as client:
+        await client.send("ping 1")
+        await client.send(b"ping 2")
+        assert await server.assert_message_sent(re.compile(rb"\d")) == b"ping 2"
+        assert await server.assert_message_sent(re.compile(r"\d")) == "ping 1"
+
+
+@on_asyncio
+async def test_what_was_cleared_does_not_count() -> None:
+    """After `clear` only what comes later is seen; counters go on."""
+    async with MockServer() as server, connect(server.url) as client:
+        await client.send("ping")
+        await client.recv()
+        server.clear()
+        assert (server.received, server.requests, server.accepted) == ([], [], 1)
+        with pytest.raises(AssertionError, match="nothing"):
+            await server.assert_message_sent("ping", timeout=0)
+        await client.send("ping")
+        await server.assert_message_sent("ping")
 
 
 @on_asyncio
@@ -233,6 +282,17 @@ async def test_refuses_as_often_as_told() -> None:
             assert (server.refused, server.accepted) == (2, 1)
         assert [seen.path for seen in server.requests] == ["/", "/", "/feed?x=1"]
         assert server.requests[-1].headers["x-key"] == "k"
+
+
+@on_asyncio
+@pytest.mark.parametrize("status", [200, 401, 418, 503, 520, 599])
+async def test_refuses_with_any_status(status: int) -> None:
+    """Any HTTP status refuses, those too that no standard names."""
+    async with MockServer() as server:
+        server.refuse(status)
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(server.url).__aenter__()
+        assert caught.value.response.status_code == status
 
 
 @on_asyncio

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.protocol import State
 
 from wsfleet.testing import MockConnection, MockServer, MockSession
 
@@ -112,6 +113,7 @@ async def test_a_frozen_session_says_nothing_and_closes_nothing() -> None:
         await server.wait_until(speak)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.recv(), 0.1)
+        assert client.state is State.OPEN
         assert server.connections == 1
 
 
@@ -174,3 +176,16 @@ async def test_waiting_for_anything_that_depends_on_the_server() -> None:
         await client.send("1")
         await client.send("2")
         await server.wait_until(lambda: len(server.received) == 2)
+
+
+async def test_waiting_for_what_an_answer_changes() -> None:
+    """`wait_until` also ends with what a handler does after it has waited for something."""
+    done: list[str | bytes] = []
+
+    async def slow(message: str | bytes) -> None:
+        await asyncio.sleep(0.02)
+        done.append(message)
+
+    async with MockServer(slow) as server, connect(server.url) as client:
+        await client.send("x")
+        await server.wait_until(lambda: done)

@@ -7,6 +7,7 @@ For pytest fixtures, put `pytest_plugins = ["wsfleet.testing.plugin"]` into your
 from __future__ import annotations
 
 from .deribit import Credits, DeribitLimits, DeribitSession, MockDeribit, MockOrder
+from .lines import FaultyLine
 from .messages import echo, json_rpc
 from .proxy import FaultProxy
 from .raw import RawConnection, RawServer
@@ -18,6 +19,7 @@ __all__ = [
     "DeribitLimits",
     "DeribitSession",
     "FaultProxy",
+    "FaultyLine",
     "MockConnection",
     "MockDeribit",
     "MockOrder",

@@ -14,7 +14,12 @@ Sendable: TypeAlias = str | bytes | Mapping[str, Any]
 Reply: TypeAlias = Sendable | list[Sendable] | None
 Handler: TypeAlias = Callable[[Payload], Reply | Awaitable[Reply]]
 Expected: TypeAlias = (
-    str | bytes | re.Pattern[str] | Mapping[str, Any] | Callable[[Payload], object]
+    str
+    | bytes
+    | re.Pattern[str]
+    | re.Pattern[bytes]
+    | Mapping[str, Any]
+    | Callable[[Payload], object]
 )
 
 
@@ -47,18 +52,35 @@ def matches(expected: Expected, message: Payload) -> bool:
     """
     Tell whether a message is the expected one.
 
-    A str or bytes must be equal, a pattern must be found in the text, a mapping must be part of
-    the JSON object (its nested mappings too), and a callable must return something true.
+    A str or bytes must be equal, a pattern must be found in a message of its type, a mapping
+    must be part of the JSON object (its nested mappings too), and a callable must return
+    something true.
     """
     match expected:
         case str() | bytes():
             return message == expected
         case re.Pattern():
-            return isinstance(message, str) and expected.search(message) is not None
+            pattern: re.Pattern[Any] = expected
+            return isinstance(message, type(pattern.pattern)) and bool(pattern.search(message))
         case Mapping():
             return _contains(_json(message), expected)
         case _:
             return bool(expected(message))
+
+
+def check_expected(expected: object) -> None:
+    """
+    Refuse what no message can be compared with.
+
+    Raises:
+        TypeError: it is none of the kinds that `matches` knows.
+    """
+    kinds = (str, bytes, re.Pattern, Mapping)
+    if not isinstance(expected, kinds) and not callable(expected):
+        raise TypeError(
+            "expect a str, bytes, a pattern, a mapping or a callable, "
+            f"not {type(expected).__name__}"
+        )
 
 
 def _json(message: Payload) -> object:

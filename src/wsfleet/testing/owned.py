@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from .background import BackgroundLoop
+from .virtual_time import time_is_virtual
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +40,16 @@ class OwnedServer(ABC):
         return f"<{type(self).__name__} {self.url}>"
 
     async def __aenter__(self) -> Self:
-        """Listen on a free port."""
+        """
+        Listen on a free port.
+
+        Raises:
+            RuntimeError: time is virtual here; nothing would wait for a server.
+        """
+        if time_is_virtual():
+            raise RuntimeError(
+                f"{type(self).__name__} has real sockets, which virtual time does not wait for"
+            )
         try:
             await self._loop.start()
             await self.start()

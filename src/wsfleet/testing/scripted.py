@@ -39,6 +39,8 @@ Disconnect: TypeAlias = Literal["normal", "going_away", "reset", "freeze"] | int
 CLOSE_TIMEOUT: Final = 1.0
 _CONNECT_TIMEOUT: Final = 1.0
 _CODES: Final = {"normal": 1000, "going_away": 1001}
+_SENDABLE_CODES: Final = {*range(1000, 1004), *range(1007, 1015)}
+_WAYS: Final = (*_CODES, "reset", "freeze")
 _LOG: Final = logging.getLogger("wsfleet.testing")
 _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False  # failures are commanded here, and reported by the test
@@ -52,6 +54,14 @@ class Refusal:
     headers: Mapping[str, str]
     times: int
 
+    @property
+    def response(self) -> Response:
+        """The answer to a handshake."""
+        known = self.status in {each.value for each in HTTPStatus}
+        phrase = HTTPStatus(self.status).phrase if known else "Refused"  # 520 and its like
+        fields = Headers({"Content-Length": "0", "Connection": "close"} | dict(self.headers))
+        return Response(self.status, phrase, fields, b"")
+
 
 _TOO_MANY: Final = Refusal(HTTPStatus.TOO_MANY_REQUESTS, {}, 1)
 
@@ -64,6 +74,29 @@ class Seen:
     requests: list[Handshake] = field(default_factory=list)
     accepted: int = 0
     refused: int = 0
+
+
+def check_disconnect(how: Disconnect) -> None:
+    """
+    Refuse an end that no connection can have.
+
+    Raises:
+        ValueError: there is no such way, or no endpoint may send this code (RFC 6455 7.4).
+    """
+    if how in {"reset", "freeze"}:
+        return
+    code = close_code(how)
+    if code not in _SENDABLE_CODES and not 3000 <= code <= 4999:  # noqa: PLR2004  RFC 6455 7.4.2
+        raise ValueError(f"a server cannot close with code {code}")
+
+
+def close_code(how: str | int) -> int:
+    """Return the code of a polite end."""
+    if isinstance(how, int):
+        return how
+    if how not in _CODES:
+        raise ValueError(f"{how!r} is no way to disconnect: {', '.join(_WAYS)} or a close code")
+    return _CODES[how]
 
 
 class ScriptedServer:
@@ -128,10 +161,13 @@ class ScriptedServer:
             elif how == "freeze":
                 peer.freeze()
             else:
-                await peer.close(_CODES[how] if isinstance(how, str) else how)
+                await peer.close(close_code(how))
 
     async def _opened(self) -> tuple[Peer, ...]:
-        await self.peers.changes.wait_until(lambda: self.peers.opened, _CONNECT_TIMEOUT)
+        try:
+            await self.peers.changes.wait_until(lambda: self.peers.opened, _CONNECT_TIMEOUT)
+        except TimeoutError:
+            raise TimeoutError(f"nobody connected within {_CONNECT_TIMEOUT:g} s") from None
         return tuple(self.peers.opened)
 
     def _answer_request(self, _: ServerConnection, request: Request) -> Response | None:
@@ -140,8 +176,7 @@ class ScriptedServer:
         if refusal is None:
             return None
         self.seen.refused += 1
-        fields = Headers({"Content-Length": "0", "Connection": "close"} | dict(refusal.headers))
-        return Response(refusal.status, HTTPStatus(refusal.status).phrase, fields, b"")
+        return refusal.response
 
     def _next_refusal(self) -> Refusal | None:
         commanded = self.refusal
@@ -192,12 +227,11 @@ class ScriptedServer:
 
     def _end_session(self, peer: Peer) -> None:
         session = self._sessions.pop(peer, None)
-        if session is not None:
-            with (
-                suppress(Exception),
-                self._blamed(),
-            ):  # raised at the end, not here
-                session.on_close()
+        if session is None:
+            return
+        # What it raises is raised at the block's end; here it would keep the socket open.
+        with suppress(Exception), self._blamed():
+            session.on_close()
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from .certificates import loopback_contexts
-from .messages import echo, encode, matches
+from .messages import check_expected, echo, encode, matches
 from .owned import OwnedServer
-from .scripted import Refusal, ScriptedServer
+from .scripted import Refusal, ScriptedServer, check_disconnect
 from .sessions import HandlerSession
 
 if TYPE_CHECKING:
@@ -110,8 +110,25 @@ class MockServer(OwnedServer):
     def refuse(
         self, status: int = 503, headers: Mapping[str, str] | None = None, times: int = 1
     ) -> None:
-        """Answer the next handshakes with this status and these headers; `times=0` stops it."""
+        """
+        Answer the next handshakes with this status and these headers.
+
+        Args:
+            status: any HTTP status from 200 to 599.
+            headers: for example `Retry-After` or `Location`.
+            times: how many handshakes to refuse; 0 accepts again.
+
+        Raises:
+            ValueError: the status is none that can refuse.
+        """
+        if status not in range(200, 600):
+            raise ValueError(f"{status} is no HTTP status that refuses a handshake")
         self._server.refusal = Refusal(status, headers or {}, times)
+
+    def clear(self) -> None:
+        """Forget the messages and handshakes of so far; `received` and `requests` are empty."""
+        self._server.seen.received.clear()
+        self._server.seen.requests.clear()
 
     async def inject_message(self, message: Sendable) -> None:
         """
@@ -132,7 +149,9 @@ class MockServer(OwnedServer):
 
         Raises:
             TimeoutError: nobody was connected within a second.
+            ValueError: there is no such way, or a server may not send this code.
         """
+        check_disconnect(how)
         await self._loop.call(self._server.disconnect, how)
 
     async def wait_for_connections(self, count: int, timeout: float = 1.0) -> None:
@@ -142,7 +161,12 @@ class MockServer(OwnedServer):
         Raises:
             TimeoutError: it did not happen within this many seconds.
         """
-        await self.wait_until(lambda: self.connections == count, timeout)
+        try:
+            await self.wait_until(lambda: self.connections == count, timeout)
+        except TimeoutError:
+            raise TimeoutError(
+                f"{self.connections} connections are open after {timeout} s, not {count}"
+            ) from None
 
     async def wait_until(self, condition: Callable[[], object], timeout: float = 1.0) -> None:
         """
@@ -156,7 +180,10 @@ class MockServer(OwnedServer):
         Raises:
             TimeoutError: it did not hold within this many seconds.
         """
-        await self._loop.call(self._server.peers.changes.wait_until, condition, timeout)
+        try:
+            await self._loop.call(self._server.peers.changes.wait_until, condition, timeout)
+        except TimeoutError:
+            raise TimeoutError(f"the condition did not hold within {timeout} s") from None
 
     async def assert_message_sent(self, expected: Expected, timeout: float = 1.0) -> Payload:
         """
@@ -165,11 +192,13 @@ class MockServer(OwnedServer):
         Args:
             expected: the whole message, a pattern to find in it, a part of its JSON object, or
                 a callable that returns true for it.
-            timeout: how long to wait, in seconds.
+            timeout: how long to wait, in seconds; one that came earlier counts, see `clear`.
 
         Raises:
             AssertionError: no such message came; the text shows those that did.
+            TypeError: no message can be compared with what is expected.
         """
+        check_expected(expected)
         try:
             await self.wait_until(lambda: self._find(expected), timeout)
         except TimeoutError:

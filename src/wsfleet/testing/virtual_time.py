@@ -8,6 +8,7 @@ Rule 2: no sockets and no threads under virtual time; nothing would wait for the
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 from anyio.lowlevel import checkpoint
@@ -15,7 +16,7 @@ from anyio.lowlevel import checkpoint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["VirtualTimeLoop", "all_tasks_blocked", "virtual_backends"]
+__all__ = ["VirtualTimeLoop", "all_tasks_blocked", "time_is_virtual", "virtual_backends"]
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -85,10 +86,28 @@ async def all_tasks_blocked() -> None:
 
 
 def virtual_backends() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return values for anyio's fixture `anyio_backend`: both event loops in virtual time."""
-    from trio.testing import MockClock  # noqa: PLC0415  only trio's users have it
+    """
+    Return both event loops in virtual time, by name; trio only where it is installed.
 
-    return {
-        "asyncio": ("asyncio", {"loop_factory": VirtualTimeLoop}),
-        "trio": ("trio", {"clock": MockClock(autojump_threshold=0)}),
+    A value is what anyio's fixture `anyio_backend` returns, and `anyio.run(main, backend=name,
+    backend_options=options)` takes. Each is good for one run.
+    """
+    backends: dict[str, tuple[str, dict[str, Any]]] = {
+        "asyncio": ("asyncio", {"loop_factory": VirtualTimeLoop})
     }
+    if find_spec("trio") is not None:
+        from trio.testing import MockClock  # noqa: PLC0415  only trio's users have it
+
+        backends["trio"] = ("trio", {"clock": MockClock(autojump_threshold=0)})
+    return backends
+
+
+def time_is_virtual() -> bool:
+    """Tell whether the event loop that runs here is one of `virtual_backends`."""
+    try:
+        return isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
+    except RuntimeError:
+        from trio.lowlevel import current_clock  # noqa: PLC0415  only trio's users have it
+        from trio.testing import MockClock  # noqa: PLC0415  only trio's users have it
+
+        return isinstance(current_clock(), MockClock)

@@ -21,7 +21,21 @@ Direction = Literal["buy", "sell"]
 
 @dataclass(frozen=True, slots=True)
 class MockOrder:
-    """An order as the venue shows it; times are milliseconds since the Unix epoch."""
+    """
+    An order as the venue shows it.
+
+    Attributes:
+        order_id: the venue's name for it.
+        instrument_name: what is traded.
+        direction: "buy" or "sell".
+        amount: how much.
+        price: at what price, or None for an order at market.
+        order_type: "limit" or "market".
+        label: the user's name for it.
+        order_state: "open" or "cancelled".
+        filled_amount: always 0.0: orders rest here.
+        creation_timestamp: milliseconds since the Unix epoch.
+    """
 
     order_id: str
     instrument_name: str

@@ -1,0 +1,122 @@
+"""What a server answered, and what ended a client, a pool or a recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import WsfleetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class JsonRpcError(WsfleetError):
+    """
+    The server answered a request with an error (JSON-RPC 2.0 section 5.1).
+
+    Attributes:
+        code: the error's number.
+        message: its short description.
+        data: whatever else the server said, or None.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(code, message, data)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"the server answered with error {self.code}: {self.message}"
+
+
+class SubscriptionRejectedError(WsfleetError):
+    """
+    The venue refused channels; those that it took with the same call stay subscribed.
+
+    Attributes:
+        client: whose channels they are.
+        rejected: each refused channel with the venue's words.
+        confirmed: the channels of the call that are subscribed.
+    """
+
+    def __init__(
+        self, client: str, rejected: Mapping[str, str], confirmed: Sequence[str] = ()
+    ) -> None:
+        super().__init__(client, rejected, confirmed)
+        self.client = client
+        self.rejected: dict[str, str] = dict(rejected)
+        self.confirmed: tuple[str, ...] = tuple(confirmed)
+
+    def __str__(self) -> str:
+        refused = "; ".join(f"{channel}: {why}" for channel, why in self.rejected.items())
+        kept = f"; subscribed: {', '.join(self.confirmed)}" if self.confirmed else ""
+        return f"{self.client} was refused {refused}{kept}: correct the names, or log in"
+
+
+class InboxOverflowError(WsfleetError):
+    """
+    Events came faster than they were taken, and `overflow="fail"` asks to fail then.
+
+    Attributes:
+        client: the client's name.
+        size: events that its inbox holds.
+    """
+
+    recoverable: bool = True
+
+    def __init__(self, client: str, size: int) -> None:
+        super().__init__(client, size)
+        self.client = client
+        self.size = size
+
+    def __str__(self) -> str:
+        return (
+            f"the inbox of {self.client} was full ({self.size} events): "
+            "take events faster, or choose another inbox_size or overflow policy"
+        )
+
+
+class RecordingError(WsfleetError):
+    """
+    A line of a recording cannot be read, and no crash explains it.
+
+    Attributes:
+        path: the file.
+        line: its number, from 1.
+        problem: what is wrong with it, in words.
+    """
+
+    def __init__(self, path: str, line: int, problem: str) -> None:
+        super().__init__(path, line, problem)
+        self.path = path
+        self.line = line
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line}: {self.problem}"
+
+
+class RestartLimitError(WsfleetError):
+    """
+    Clients crashed more often than the supervisor tolerates; all of them were stopped.
+
+    The last crash is its `__cause__`.
+
+    Attributes:
+        client: the name of the one that crashed last.
+        max_restarts: crashes that are tolerated within `max_seconds`.
+        max_seconds: the length of that window.
+    """
+
+    def __init__(self, client: str, max_restarts: int, max_seconds: float) -> None:
+        super().__init__(client, max_restarts, max_seconds)
+        self.client = client
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+
+    def __str__(self) -> str:
+        return (
+            f"more than {self.max_restarts} crashes within {self.max_seconds:g} s, the last of "
+            f"{self.client}: its handler raised (see the cause): correct it"
+        )
