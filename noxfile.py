@@ -107,9 +107,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the package, its tests, and its users' view of it."""
+    """Check the package, its tests and examples, and its users' view of it."""
     install(session, "typing")
-    session.run("mypy", "src", "tests")
+    session.run("mypy", "src", "tests", "examples")
     session.run("basedpyright", "tests/typing")
     session.run("basedpyright", "--verifytypes", "wsfleet", "--ignoreexternal")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.report import ratio
 from benchmarks.workloads import INBOUND, TRIPS, WORKLOADS
@@ -42,6 +43,11 @@ def draw(path: Path, results: Results) -> None:
         range(len(shown)), [f"{w.group}\n{w.title}" for w in reversed(shown)], fontsize=8
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="x", color="#e0e0e0", linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xlabel("messages of wsfleet for each of the peer (log scale, median and spread)")
     handles, labels = axes.get_legend_handles_labels()

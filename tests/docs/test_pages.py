@@ -79,3 +79,12 @@ def test_every_option_of_the_command_is_on_its_page() -> None:
     expected = {f"--{option.replace('_', '-')}" for option in options}
     assert {"--clients", "--serve"} <= expected
     assert expected == set(first_column("command.md"))
+
+
+def test_every_example_is_shown_as_it_is() -> None:
+    """The page of whole programs includes each file of the folder, and no copy of one."""
+    page = (ROOT / "docs" / "how-to" / "examples.md").read_text()
+    files = {f"examples/{p.name}" for p in (ROOT / "examples").glob("*.py") if p.stem[0] != "_"}
+
+    assert set(re.findall(r'^--8<-- "(.+)"$', page, re.MULTILINE)) == files
+    assert len(files) == 3

@@ -18,14 +18,17 @@ QUICK: dict[str, Any] = {"retry_count": 0, "close_timeout": 1.0}
 async def test_secrets_are_in_no_log(
     caplog: pytest.LogCaptureFixture, log_entries: list[MutableMapping[str, Any]]
 ) -> None:
-    """With every logger of every library at debug, no secret of URL or headers is logged."""
+    """
+    With every logger of every library at debug, no secret of URL, headers or messages is
+    logged.
+    """
     caplog.set_level(logging.DEBUG)
-    async with MockServer() as server:
+    async with MockServer(json_rpc) as server:
         caplog.clear()
         url = server.url.replace("ws://", "ws://user:s3cret1@") + "/?key=s3cret2"
         headers = {"Authorization": "Bearer s3cret3"}
-        async with connect(url, headers=headers) as client:
-            await client.send_message("x")
+        async with connect(url, headers=headers, debug=True) as client:
+            await client.request("login", {"token": "s3cret4"})
             shown = repr(client) + repr(client.config)
         server.refuse(status=403)
         with pytest.raises(HandshakeRejectedError) as caught:

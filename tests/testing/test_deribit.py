@@ -579,3 +579,14 @@ async def test_nothing_secret_in_a_repr() -> None:
         shown = repr(server) + repr(server.sessions) + repr(server.sessions[0].token)
         assert "hush" not in shown
         assert login["access_token"] not in shown
+
+
+@on_asyncio
+async def test_methods_of_ones_own_are_answered() -> None:
+    """A method that the mock lacks is answered as the test says, after the venue's checks."""
+    methods = {"public/double": lambda params: params["n"] * 2, "private/secret": lambda _: 1}
+    async with MockDeribit(methods=methods) as server, connect(server.url) as socket:
+        caller = Caller(socket)
+        assert await caller.result("public/double", n=21) == 42
+        assert (await caller.error("private/secret"))["code"] == 13009
+        assert (await caller.error("public/unknown"))["code"] == -32601

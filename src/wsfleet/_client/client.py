@@ -24,12 +24,14 @@ from .gauges import Gauges
 from .inbox import Inbox, Listener
 from .latency import LatencyWindow
 from .life import Life
+from .message_log import MessageLog
 from .messages import outgoing, result_of
 from .owner import Owner
 from .preparation import Preparation
 from .recorder import Recorder
 from .sender import Sender
 from .subscriptions import Subscriptions, channel_names
+from .tapping import tapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,13 +94,10 @@ class Client(Gauges):
         self.config: Config = config
         self.name: str = name if name is not None else f"client-{next(_numbers)}"
         self.supervised: bool = False
-        recorder = (
-            None
-            if config.record_to is None
-            else Recorder(config.record_to, client=self.name, url=config.safe_url)
-        )
+        recorder = Recorder.of(config, self.name)
+        message_log = MessageLog(self) if config.debug else None
         limiter = config.new_limiter()
-        life = Life(self.name, config, opener if recorder is None else recorder.tapping(opener))
+        life = Life(self.name, config, tapping(opener, recorder, message_log))
         self.life: Life = life
         self._subscriptions = Subscriptions(
             self.name, config.venue, restore=config.restore_subscriptions

@@ -123,7 +123,8 @@ class Config:
         latency_buffer_size: round trips that the latency statistics look back on.
         record_to: a file to which all that comes and goes is appended, for
             `wsfleet.recording`; None records nothing.
-        debug: reserved for logging each message; must be False.
+        debug: whether each message that passes is logged, at level DEBUG: its direction, kind
+            and size, never what is in it.
         subprotocols: offered to the server, the preferred one first.
         compression: what permessage-deflate to offer (RFC 7692); True its defaults, False or
             None nothing.
@@ -191,7 +192,6 @@ class Config:
         check_path("record_to", self.record_to)
         self._check_choices()
         self._check_limits()
-        self._check_reserved()
         self._check_ways()
 
     def _check_choices(self) -> None:
@@ -215,11 +215,6 @@ class Config:
                 raise ConfigError(option, "must be a limiter such as SlidingWindow, or None")
         if self.limiter_timeout is not None:
             check_number("limiter_timeout", self.limiter_timeout, above_zero=False)
-
-    def _check_reserved(self) -> None:
-        # An option that is taken and does nothing would be a promise broken in silence.
-        if self.debug:
-            raise ConfigError("debug", "is reserved for a later version, and does nothing yet")
 
     def _check_ways(self) -> None:
         if self.http_client is not None and (self.proxy or self.ssl_context):

@@ -305,7 +305,7 @@ class Life:
         self._opened_at = self.clock()
         if restored is not None:
             log_restored = log.warning if restored.rejected else log.info
-            log_restored("subscriptions.restored", **self._identity(), **restored._asdict())
+            log_restored("subscriptions.restored", **self.identity(), **restored._asdict())
         self._move(Step.OPEN, seconds=round(self._opened_at - self._began_at, 6))
         self._call_back(self.owner.on_connect)
         self._announce_start()
@@ -345,7 +345,7 @@ class Life:
         """Log that a heartbeat gave the peer up; see `session.Owner`."""
         record = self.beats.record
         record.failures += 1
-        log.warning("heartbeat.missed", **self._identity(), failures=record.failures)
+        log.warning("heartbeat.missed", **self.identity(), failures=record.failures)
 
     async def _wait_after(self, loss: Loss) -> bool:
         """Wait before the next try; False when there is none."""
@@ -359,10 +359,7 @@ class Life:
             self._give_up(loss.error)
             return False
         self._move(
-            Step.SCHEDULE,
-            delay=round(delay, 6),
-            retry=self._backoff.failures,
-            error=loss.cause,
+            Step.SCHEDULE, delay=round(delay, 6), retry=self._backoff.failures, error=loss.cause
         )
         with self._interruptible():
             await anyio.sleep(delay)
@@ -389,14 +386,15 @@ class Life:
 
     def _call_back(self, callback: Callback | None) -> None:
         if callback is not None and self._callbacks is not None:
-            self._callbacks.call(callback, self.owner.client, self._identity())
+            self._callbacks.call(callback, self.owner.client, self.identity())
 
-    def _identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
+        """Return the keys that each of its log entries has."""
         return {"client": self._name, "url": self._url, "generation": self.generation}
 
     def _move(self, step: Step, **facts: Any) -> None:
         self.phase = after(self.phase, step)
-        getattr(log, self._level(step))(step.value, **self._identity(), **facts)
+        getattr(log, self._level(step))(step.value, **self.identity(), **facts)
         self._moved.tell()
         for watcher in self.watchers:
             watcher(step)
@@ -404,7 +402,6 @@ class Life:
     def _level(self, step: Step) -> str:
         if step in {Step.FAIL, Step.CRASH}:
             return "error"
-        coping = step is Step.SCHEDULE or (
-            step is Step.LOSE and not (self._hurry or self._stopping)
-        )
+        wanted = self._hurry or self._stopping
+        coping = step is Step.SCHEDULE or (step is Step.LOSE and not wanted)
         return "warning" if coping else "info"

@@ -8,7 +8,6 @@ Rule 3: each life of the client has a tape and a journal of its own.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,19 +15,17 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from wsfleet._wire.tapped import TappedConnection
-
 from .journal import Journal
 from .tape import Tape
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from typing import Self
 
-    from wsfleet._wire.connection import Connection, Sink
-    from wsfleet._wire.opening import Endpoint
+    from wsfleet._wire.tapped import Tap
 
-    from .life import Opener
+    from .config import Config
 
 log = structlog.get_logger("wsfleet")
 
@@ -63,14 +60,17 @@ class Recorder:
         self._tape = Tape()
         self._journal = Journal(self._path, self._tape, client=self._client, url=self._url)
 
-    def tapping(self, opener: Opener) -> Opener:
-        """Return an opener whose connections are recorded."""
+    @classmethod
+    def of(cls, config: Config, client: str) -> Self | None:
+        """Return what records a client, or None where nothing is to be recorded."""
+        if config.record_to is None:
+            return None
+        return cls(config.record_to, client=client, url=config.safe_url)
 
-        async def open_tapped(endpoint: Endpoint, sink: Sink) -> Connection:
-            connection = partial(TappedConnection, tap=self._tape.put)
-            return await opener(replace(endpoint, connection=connection), sink)
-
-        return open_tapped
+    @property
+    def tap(self) -> Tap:
+        """What a connection of this life tells."""
+        return self._tape.put
 
     async def run(self) -> None:
         """

@@ -79,7 +79,6 @@ BAD: dict[str, list[Any]] = {
     "close_timeout": [0, -1, math.inf],
     "decode": ["xml", 5, None],
     "record_to": ["", "a\0b", "\udc80\ud800", b"session.jsonl", 5, True],
-    "debug": [True],
     "proxy": ["ftp://proxy", "nothing"],
     "limiter": [5, object()],
     "limiter_timeout": [-1, math.inf, math.nan, "1", True],

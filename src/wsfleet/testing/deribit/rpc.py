@@ -47,10 +47,10 @@ class Params:
     """The named parameters of one request; what is missing or of another type is refused."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
+        self.values: Mapping[str, Any] = values
 
     def __contains__(self, name: str) -> bool:
-        return name in self._values
+        return name in self.values
 
     def text(self, name: str, default: str | None = None) -> str:
         """Return a string."""
@@ -74,7 +74,7 @@ class Params:
         return values
 
     def _required(self, name: str, default: object) -> Any:
-        value = self._values.get(name, default)
+        value = self.values.get(name, default)
         if value is None:
             raise invalid_params(name, "value is required")
         return value

@@ -18,7 +18,7 @@ from .tokens import Tokens
 
 if TYPE_CHECKING:
     import ssl as tls
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from wsfleet.testing.sessions import MockConnection
 
@@ -49,6 +49,9 @@ class MockDeribit(MockServer):
             for one interval, scaled.
         limits: what may be asked in what time; None for as much as you like.
         max_connections: how many may be open at once.
+        methods: answers of yours to methods that are not here, by name: each is given the
+            request's `params` and returns the result, on the server's own thread. Limits and
+            logins hold for them, too.
         ssl: True for TLS with a certificate made on the spot, or a context of your own.
     """
 
@@ -63,6 +66,7 @@ class MockDeribit(MockServer):
         heartbeat_grace: float | None = None,
         limits: DeribitLimits | None = VENUE_LIMITS,
         max_connections: int | None = MAX_CONNECTIONS,
+        methods: Mapping[str, Callable[[Mapping[str, Any]], Any]] | None = None,
         ssl: bool | tls.SSLContext = False,
     ) -> None:
         super().__init__(session=self._open, max_connections=max_connections, ssl=ssl)
@@ -74,6 +78,7 @@ class MockDeribit(MockServer):
             Channels(channels),
             Pace(heartbeat_scale, heartbeat_grace),
             Orders(),
+            methods or {},
         )
 
     @property
