@@ -27,7 +27,7 @@ def documented() -> dict[str, tuple[set[str], set[str]]]:
         r"^\| `([\w.]+)` \| (.+?) \| (.*?) ?\|", PAGE.read_text(), re.MULTILINE
     ):
         common = OF_CLIENTS if name.startswith(("client.", "heartbeat.")) else set()
-        levels = set(re.findall(r"\b(?:info|warning|error)\b", level))
+        levels = set(re.findall(r"\b(?:debug|info|warning|error)\b", level))
         events[name] = (levels, common | set(re.findall(r"`(\w+)`", keys)))
     return events
 
@@ -61,7 +61,7 @@ async def test_events_have_the_level_and_keys_of_their_page(
     specs = [
         ChildSpec(A, name="a", handler=explode, heartbeat=PingPong(interval=50.0, timeout=5.0)),
         ChildSpec(B, name="b", on_connect=raises),
-        ChildSpec(C, name="c", retry_count=0),
+        ChildSpec(C, name="c", retry_count=0, debug=True),
     ]
     with pytest.raises(RestartLimitError):
         async with ClientSupervisor(specs, max_restarts=1, opener=network) as pool:
