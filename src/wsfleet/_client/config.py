@@ -201,7 +201,8 @@ class Config:
             raise ConfigError(
                 "decode", 'must be "json", "raw" or a function from str to anything'
             )
-        if not all(isinstance(heartbeat, Heartbeat) for heartbeat in self._own_heartbeats()):
+        # isinstance() of a Protocol takes longer than all the rest of this.
+        if not all(hasattr(heartbeat, "run") for heartbeat in self._own_heartbeats()):
             raise ConfigError(
                 "heartbeat", "must be a heartbeat such as PingPong(), several, or None"
             )
