@@ -66,6 +66,7 @@ class Life:
         self.owner: Owner
         self.phase: Phase = Phase.NEW
         self.connection: Connection | None = None  # that messages can be sent over
+        self.current: Connection | None = None  # the same, and one that is being prepared
         self.generation: int = 0
         self.beats: Beats = Beats(
             config.heartbeats(), config.heartbeat_interval, config.latency_buffer_size
@@ -80,7 +81,6 @@ class Life:
         self._opener = opener
         self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
         self.longest: float = 0.0
-        self._current: Connection | None = None  # the same, and one that is being prepared
         self._began_at = self._opened_at = 0.0
         self._interruption = Interruption()
         self._refusal: ConnectError | None = None
@@ -107,8 +107,8 @@ class Life:
         if self.phase is Phase.NEW:
             self._move(Step.CLOSE)
         self._interrupt()
-        if self._current is not None:
-            self._current.close()
+        if self.current is not None:
+            self.current.close()
 
     @property
     def state(self) -> ClientState:
@@ -135,7 +135,7 @@ class Life:
             ConnectError: no connection could be opened, for good.
         """
         generation = self.generation
-        self._hurry = self.phase in {Phase.CONNECTED, Phase.LOST, Phase.WAITING}
+        self._hurry = self.phase in {Phase.CONNECTED, Phase.LOST}
         self._backoff.reset()
         if self.connection is not None:
             self.connection.close(CloseCode.NORMAL_CLOSURE, "reconnecting")
@@ -151,18 +151,18 @@ class Life:
         if self._crash is None:
             self._crash = error
             self._interrupt()
-            if self._current is not None:
-                self._current.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
+            if self.current is not None:
+                self.current.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
 
     def pause_reading(self) -> None:
         """Take no more from the network for now."""
-        if self._current is not None:
-            self._current.pause_reading()
+        if self.current is not None:
+            self.current.pause_reading()
 
     def resume_reading(self) -> None:
         """Take from the network again."""
-        if self._current is not None:
-            self._current.resume_reading()
+        if self.current is not None:
+            self.current.resume_reading()
 
     # the one task
 
@@ -278,7 +278,7 @@ class Life:
     def _take_up(self, connection: Connection) -> Session:
         owner = self.owner
         count_control(connection, owner.limiter)
-        self._current = connection
+        self.current = connection
         self._waiting = None
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)
@@ -292,7 +292,7 @@ class Life:
 
     def on_ready(self, restored: Restored | None) -> None:
         """Use the connection from here on; see `session.Owner`."""
-        self.connection = self._current
+        self.connection = self.current
         self.generation += 1
         self._interruption.end()
         self._opened_at = self.clock()
@@ -310,7 +310,7 @@ class Life:
     def on_ended(self, ending: Ending) -> float:
         """Take leave of the connection; see `session.Owner`."""
         was_usable = self.connection is not None
-        self.connection = self._current = None
+        self.connection = self.current = None
         self.beats.end()
         loss, channels = ended(self._name, ending), self.owner.channels()
         failed = self.owner.lost(lambda: ended(self._name, ending).error)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.fakes import FakeNetwork
 from wsfleet import ClientState, connect
 from wsfleet._client.backoff import MAX_RETRY_AFTER, Backoff
+from wsfleet._client.states import Phase
 from wsfleet.errors import (
     ConnectError,
     ConnectRefusedError,
@@ -304,3 +305,21 @@ async def test_reconnect_raises_what_refused_it(network: FakeNetwork) -> None:
             with pytest.raises(HandshakeRejectedError) as caught:
                 await client.reconnect()
             assert caught.value is refusal
+
+
+async def test_reconnect_during_a_wait_may_be_refused(network: FakeNetwork) -> None:
+    """
+    A reconnect() during a wait only ends that wait: a refusal after it is waited for as ever,
+    and harms nothing.
+    """
+    server = network.server()
+    async with connect(URL, opener=network, retry_count=None, retry_delay=10.0) as client:
+        server.die()
+        await anyio.sleep(0.001)
+        assert client.life.phase is Phase.WAITING
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.reconnect)
+            await anyio.sleep(0.001)
+            assert client.life.phase is Phase.WAITING
+            server.down = False
+        assert client.get_state() == "connected"
