@@ -101,7 +101,10 @@ class Client(Gauges):
         life = Life(self.name, config, opener if recorder is None else recorder.tapping(opener))
         self.life: Life = life
         self._subscriptions = Subscriptions(
-            self.name, config.venue, restore=config.restore_subscriptions
+            self.name,
+            config.venue,
+            restore=config.restore_subscriptions,
+            crashed=life.crash,
         )
         self.inbox: Inbox = Inbox(
             config.inbox_size,
@@ -336,11 +339,13 @@ class Client(Gauges):
             DisconnectedError: the connection dropped, and the channels with it.
             TypeError: a channel is no str.
 
-        Cancelled before it is sent, it undoes nothing; after that, the channels are removed.
+        Cancelled before all of it is sent, it undoes only what was sent; after that, the
+        channels are removed.
         """
         names = channel_names(channels)
-        dialogue = None if self.life.connection is None else self._sender.dialogue()
-        await self._subscriptions.remove(dialogue, names, self.config.request_timeout)
+        await self._subscriptions.remove(
+            self._sender.own_dialogue(), names, self.config.request_timeout
+        )
 
     def _watcher(self) -> Callable[[Any], bool] | None:
         """Return who is shown the messages that come in, before anybody else."""

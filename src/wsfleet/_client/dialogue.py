@@ -71,7 +71,7 @@ class Dialogue:
         Cancelling it stops the waiting; a late response is ignored.
         """
         if not urgent:
-            await self._pass(call, timeout)
+            await self.turn(call, timeout)
         waiter = self._new_waiter()
         self.say(call, waiter.set, counted=not urgent)
         answer = await waiter.wait(timeout)
@@ -81,24 +81,26 @@ class Dialogue:
             raise TimeoutError
         return answer
 
-    async def put(
-        self,
-        message: Sendable,
-        timeout: float,
-        take: Callable[[object], None] | None = None,
-    ) -> None:
+    async def turn(self, message: Sendable, timeout: float) -> None:
         """
-        Send a message in its turn; see `say`.
+        Wait until a message may be sent; `say` then sends it.
+
+        Args:
+            message: the one.
+            timeout: seconds for the limiter, and for room in the write buffer.
 
         Raises:
-            TimeoutError: not sent: there was no room in time.
-            NotConnectedError: not sent: the connection has ended.
-            RateLimitedError: not sent: its turn does not come in time.
+            TimeoutError: there was no room in time.
+            NotConnectedError: the connection has ended.
+            RateLimitedError: its turn does not come in time.
         """
-        await self._pass(message, timeout)
+        if self._limiter is not None:
+            await self._limiter.acquire(message, timeout)
+        if self._connection.full:
+            with anyio.fail_after(timeout):
+                await self._connection.room()
         if not self._connection.open:
             raise NotConnectedError(self._requests.client, "disconnected")
-        self.say(message, take, counted=True)
 
     def say(
         self,
@@ -129,13 +131,6 @@ class Dialogue:
             self._connection.send_binary(ready.payload)
         else:
             self._connection.send_text(ready.payload)
-
-    async def _pass(self, message: Sendable, timeout: float) -> None:
-        if self._limiter is not None:
-            await self._limiter.acquire(message, timeout)
-        if self._connection.full:
-            with anyio.fail_after(timeout):
-                await self._connection.room()
 
     def _count(self, message: Sendable) -> None:
         if self._limiter is None:
