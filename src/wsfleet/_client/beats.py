@@ -28,13 +28,14 @@ class Beats:
         size: round trips that are remembered.
     """
 
-    __slots__ = ("_heartbeats", "_interval", "_present", "record")
+    __slots__ = ("_heartbeats", "_interval", "_present", "_watchful", "record")
 
     def __init__(self, heartbeats: Sequence[Heartbeat], interval: float, size: int) -> None:
         self.record = HeartbeatRecord(size)
         self._heartbeats = heartbeats
         self._interval = interval
         self._present: tuple[Beat, ...] = ()
+        self._watchful: tuple[tuple[Watchful, Pulse], ...] = ()
 
     @property
     def watchful(self) -> bool:
@@ -49,11 +50,17 @@ class Beats:
             (heartbeat, Pulse(connection, dialogue, self.record, self._interval, clock))
             for heartbeat in self._heartbeats
         )
+        # Told apart here: each message that comes in is shown to them.
+        self._watchful = tuple(
+            (heartbeat, pulse)
+            for heartbeat, pulse in self._present
+            if isinstance(heartbeat, Watchful)
+        )
         return self._present
 
     def end(self) -> None:
         """Take note that the connection is lost."""
-        self._present = ()
+        self._present = self._watchful = ()
 
     def on_pong(self, payload: bytes) -> None:
         """Take a pong."""
@@ -62,8 +69,8 @@ class Beats:
 
     def takes(self, data: Any) -> bool:
         """Take a message that is one of the heartbeats'; False when it is none's."""
-        for heartbeat, pulse in self._present:
-            if isinstance(heartbeat, Watchful) and heartbeat.takes(data):
+        for heartbeat, pulse in self._watchful:
+            if heartbeat.takes(data):
                 pulse.take(data)
                 return True
         return False

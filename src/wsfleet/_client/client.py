@@ -30,6 +30,7 @@ from .preparation import Preparation
 from .recorder import Recorder
 from .sender import Sender
 from .subscriptions import Subscriptions, channel_names
+from .watching import watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,8 +110,8 @@ class Client(Gauges):
         self.inbox: Inbox = Inbox(
             config.inbox_size,
             config.overflow,
-            pause=life.pause_reading,
-            resume=life.resume_reading,
+            pause=life.reading.pause,
+            resume=life.reading.resume,
             failed=self._overflowed,
         )
         self._handler = handler
@@ -129,7 +130,7 @@ class Client(Gauges):
             decode=config.decode,
             crashed=life.crash,
             ponged=life.beats.on_pong,
-            watch=self._watcher(),
+            watch=watcher(self._subscriptions, life.beats, by_id=config.venue.by_id),
         )
         life.owner = Owner(
             client=self,
@@ -140,7 +141,8 @@ class Client(Gauges):
                 config.safe_url, config.venue, self._subscriptions, config.request_timeout
             ),
             channels=self._subscriptions.channels.held,
-            gap=self._delivery.on_gap,
+            await_gap=self._delivery.await_gap,
+            tell_gap=self._delivery.tell_gap,
             lost=self._lost,
             over=self._over,
             forget=self._subscriptions.channels.clear,
@@ -346,15 +348,6 @@ class Client(Gauges):
         await self._subscriptions.remove(
             self._sender.own_dialogue(), names, self.config.request_timeout
         )
-
-    def _watcher(self) -> Callable[[Any], bool] | None:
-        """Return who is shown the messages that come in, before anybody else."""
-        by_id, watchful = self.config.venue.by_id, self.life.beats.watchful
-        if by_id:
-            return self.life.beats.takes if watchful else None
-        if not watchful:
-            return self._subscriptions.takes
-        return lambda data: self._subscriptions.takes(data) or self.life.beats.takes(data)
 
     # receiving
 

@@ -53,14 +53,13 @@ class Dialogue:
         self._limiter = limiter
         self._new_waiter = new_waiter
 
-    async def ask(self, call: Call, timeout: float, *, urgent: bool = False) -> dict[str, Any]:
+    async def ask(self, call: Call, timeout: float) -> dict[str, Any]:
         """
         Make a call and return the response, whatever it says.
 
         Args:
             call: the message, without its id.
             timeout: seconds for the response.
-            urgent: whether it goes out at once.
 
         Raises:
             TimeoutError: no response in time.
@@ -70,10 +69,9 @@ class Dialogue:
 
         Cancelling it stops the waiting; a late response is ignored.
         """
-        if not urgent:
-            await self.turn(call, timeout)
+        await self.turn(call, timeout)
         waiter = self._new_waiter()
-        self.say(call, waiter.set, counted=not urgent)
+        self.say(call, waiter.set, counted=True)
         answer = await waiter.wait(timeout)
         if isinstance(answer, Exception):
             raise answer

@@ -27,6 +27,7 @@ from .dialogue import Dialogue
 from .gate import count_control, turn_to_connect
 from .interruption import Interruption
 from .loss import ended, refused, unprepared
+from .reading import Reading
 from .session import Session
 from .states import ENDED, ClientState, Phase, Step, after
 
@@ -71,6 +72,7 @@ class Life:
         self.beats: Beats = Beats(
             config.heartbeats(), config.heartbeat_interval, config.latency_buffer_size
         )
+        self.reading: Reading = Reading()
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: Callable[[], Waiter] = AnyWaiter
@@ -153,16 +155,6 @@ class Life:
             self._interrupt()
             if self.current is not None:
                 self.current.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
-
-    def pause_reading(self) -> None:
-        """Take no more from the network for now."""
-        if self.current is not None:
-            self.current.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take from the network again."""
-        if self.current is not None:
-            self.current.resume_reading()
 
     # the one task
 
@@ -282,8 +274,7 @@ class Life:
         self._waiting = None
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)
-        if (gap := self._interruption.gap()) is not None:
-            owner.gap(gap)
+        owner.await_gap(self._interruption.gap if self._interruption.lasts else None)
         if self._to_end():  # asked for in the moment in which it opened
             connection.close()
         return Session(connection, self, dialogue, beats, owner.preparation)
@@ -293,8 +284,11 @@ class Life:
     def on_ready(self, restored: Restored | None) -> None:
         """Use the connection from here on; see `session.Owner`."""
         self.connection = self.current
+        assert self.connection is not None
         self.generation += 1
+        self.owner.tell_gap()
         self._interruption.end()
+        self.reading.begin(self.connection)
         self._opened_at = self.clock()
         if restored is not None:
             log_restored = log.warning if restored.rejected else log.info
@@ -311,6 +305,7 @@ class Life:
         """Take leave of the connection; see `session.Owner`."""
         was_usable = self.connection is not None
         self.connection = self.current = None
+        self.reading.end()
         self.beats.end()
         loss, channels = ended(self._name, ending), self.owner.channels()
         failed = self.owner.lost(lambda: ended(self._name, ending).error)
