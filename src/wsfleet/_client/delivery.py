@@ -94,7 +94,9 @@ class Delivery:
             if "method" not in data and self._correlation.resolve(request_id, data):
                 return
             if is_response(data):
-                self._deliver(UnmatchedResponse(data))
+                # One of ours that comes too late is no user's, and may hold a token.
+                if not self._correlation.is_own(request_id):
+                    self._deliver(UnmatchedResponse(data))
                 return
         try:
             result = self._take(Message(data))

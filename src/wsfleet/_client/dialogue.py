@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .clock import Waiter
     from .correlation import Correlation
     from .limits import Limiter
-    from .messages import Sendable
+    from .messages import Outgoing, Sendable
     from .venue import Call
 
 
@@ -122,9 +122,15 @@ class Dialogue:
             return
         if not counted:
             self._count(message)
-        if take is not None:
-            message = {**message, "id": self._requests.add_own(take)}  # type: ignore[dict-item]
-        ready = outgoing(message)
+        if take is None:
+            self._write(outgoing(message))
+            return
+        request_id = self._requests.new_own_id()
+        ready = outgoing({**message, "id": request_id})  # type: ignore[dict-item]
+        self._requests.add_own(request_id, take)
+        self._write(ready)
+
+    def _write(self, ready: Outgoing) -> None:
         if ready.binary:
             self._connection.send_binary(ready.payload)
         else:

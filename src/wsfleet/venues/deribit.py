@@ -168,8 +168,9 @@ def _auth(**params: Any) -> Call:
 def _granted(response: Mapping[str, Any], *, portable: bool) -> Grant:
     result = response.get("result")
     known = result if isinstance(result, dict) else {}
+    token, seconds = known.get("refresh_token"), known.get("expires_in")
     return Grant(
-        refresh_token=known.get("refresh_token"),
-        expires_in=known.get("expires_in"),
+        refresh_token=token if isinstance(token, str) else None,
+        expires_in=seconds if isinstance(seconds, int | float) else None,
         portable=portable,
     )

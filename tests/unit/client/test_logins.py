@@ -16,7 +16,7 @@ from wsfleet.errors import (
     RateLimitedError,
     SessionRejectedError,
 )
-from wsfleet.venues import Grant, Login, Venue
+from wsfleet.venues import Batch, Grant, Login, Venue
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -189,6 +189,78 @@ async def test_tokens_are_renewed_ahead_of_their_expiry(
         await anyio.sleep(160)
         assert grants(venue) == ["client_credentials"] + ["refresh_token"] * 3
         assert len(venue.server.links) == 1
+
+
+@pytest.mark.parametrize("expires_in", [0, -5, 0.001])
+async def test_a_grant_that_is_over_at_once_is_no_flood(
+    network: FakeNetwork, venue: FakeVenue, expires_in: float
+) -> None:
+    """Whatever a venue says of a login's life, it is renewed once a second at most."""
+    venue.results["public/auth"] = token(1, expires_in=expires_in)
+    async with connect(URL, opener=network, venue=DERIBIT, heartbeat=None):
+        await anyio.sleep(10)
+        assert 5 <= len(grants(venue)) <= 11
+
+
+async def test_a_grant_without_a_usable_life_lasts(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """What is no number of seconds, or no token, is as good as none."""
+    venue.results["public/auth"] = {"refresh_token": 7, "expires_in": "900"}
+    async with connect(
+        URL, opener=network, venue=DERIBIT, heartbeat=None, retry_delay=0.0
+    ) as client:
+        await anyio.sleep(1000)
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        assert client.get_state() == "connected"
+
+    assert grants(venue) == ["client_credentials", "client_credentials"]
+
+
+async def test_an_error_that_is_null_is_none(network: FakeNetwork, venue: FakeVenue) -> None:
+    """A server that sends "error": null with each result has not refused the token."""
+    venue.nulls = True
+    async with connect(URL, opener=network, venue=DERIBIT, retry_delay=0.0) as client:
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        assert client.get_state() == "connected"
+
+    assert grants(venue) == ["client_credentials", "refresh_token"]
+
+
+async def test_a_login_that_is_answered_too_late_reaches_nobody(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """The answer to a login that was given up has a token in it: no handler sees it."""
+    seen: list[Any] = []
+    async with connect(
+        URL, opener=network, venue=DERIBIT, handler=seen.append, retry_delay=0.0
+    ) as client:
+        venue.hold = True
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        venue.server.silent = True  # no goodbye, so what comes is still read
+        await anyio.sleep(4.5)
+        assert venue.server.link.goodbye is not None
+        venue.release()
+        venue.server.silent = False
+        await anyio.sleep(30)
+        assert client.get_state() == "connected"
+
+    assert not [event for event in seen if "access" in repr(event)]
+
+
+async def test_a_call_that_is_no_json_leaves_nothing_behind(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """What a profile makes of channels must be JSON-able; if not, that is said, and all."""
+    profile = Venue(subscribe=lambda names: [Batch(tuple(names), {"what": object()})])
+    async with connect(URL, opener=network, venue=profile) as client:
+        with pytest.raises(TypeError):
+            await client.subscribe("a")
+        assert client.get_subscriptions() == {}
+        assert not client._requests.waiting
 
 
 async def test_a_renewal_that_is_refused_ends_the_client(
