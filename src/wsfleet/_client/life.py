@@ -10,6 +10,7 @@ code raised.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
@@ -79,11 +80,10 @@ class Life:
         self._name = name
         self._url = config.safe_url
         self._config = config
-        self._endpoint = config.endpoint()
-        self._opener = opener
+        self._open = partial(opener, config.endpoint())
         self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
         self.longest: float = 0.0
-        self._began_at = self._opened_at = 0.0
+        self._since = 0.0  # when the attempt began, then when the connection was usable
         self._interruption = Interruption()
         self._refusal: ConnectError | None = None
         self._callbacks: Callbacks | None = None
@@ -252,8 +252,8 @@ class Life:
         try:
             with self._interruptible():
                 await turn_to_connect(self._config.connect_limiter, self._url, self.crash)
-                self._began_at = self.clock()
-                connection = await self._opener(self._endpoint, self.owner.sink)
+                self._since = self.clock()
+                connection = await self._open(self.owner.sink)
         except ConnectError as error:
             return refused(error)
         if connection is None:
@@ -289,11 +289,11 @@ class Life:
         self.owner.tell_gap()
         self._interruption.end()
         self.reading.begin(self.connection)
-        self._opened_at = self.clock()
+        took, self._since = self.clock() - self._since, self.clock()
         if restored is not None:
             log_restored = log.warning if restored.rejected else log.info
             log_restored("subscriptions.restored", **self._identity(), **restored._asdict())
-        self._move(Step.OPEN, seconds=round(self._opened_at - self._began_at, 6))
+        self._move(Step.OPEN, seconds=round(took, 6))
         self._call_back(self.owner.on_connect)
         self._announce_start()
 
@@ -316,7 +316,7 @@ class Life:
         return min(BRISK, patience) if self._hurry else patience
 
     def _lose(self, ending: Ending, failed: int) -> None:
-        lasted = self.clock() - self._opened_at
+        lasted = self.clock() - self._since
         self.longest = max(self.longest, lasted)
         if lasted >= self._config.stable_after:
             self._backoff.reset()
