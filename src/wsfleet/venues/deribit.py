@@ -44,8 +44,25 @@ MARGIN: Final = 0.8
 
 _SUBSCRIBING: Final = frozenset({"public/subscribe", "private/subscribe"})
 _ORDERING: Final = frozenset(
-    {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
+    {
+        "private/buy",
+        "private/sell",
+        "private/edit",
+        "private/edit_by_label",
+        "private/close_position",
+        "private/mass_quote",
+        "private/cancel",
+        "private/cancel_all",
+        "private/cancel_all_by_currency",
+        "private/cancel_all_by_instrument",
+        "private/cancel_all_by_kind_or_type",
+        "private/cancel_by_label",
+        "private/cancel_quotes",
+        "private/execute_block_trade",
+        "private/verify_block_trade",
+    }
 )
+"""What goes to the matching engine, which counts apart."""
 
 
 def deribit(

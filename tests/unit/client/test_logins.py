@@ -413,8 +413,9 @@ async def test_deribits_limits_are_kept(network: FakeNetwork, venue: FakeVenue) 
         assert anyio.current_time() - began < 0.1
         await client.subscribe("trades.8")
         assert anyio.current_time() - began == pytest.approx(0.3, abs=0.01)
-        for _ in range(16):
+        for _ in range(15):
             await client.send_message({"id": 1, "method": "private/buy"})
+        await client.send_message({"id": 1, "method": "private/close_position"})
         with pytest.raises(RateLimitedError):
             await client.send_message('{"id": 1, "method": "private/sell"}')
         for _ in range(70):
