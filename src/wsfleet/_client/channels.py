@@ -285,7 +285,7 @@ class Channels:
 
     def _removed(self, name: str) -> None:
         channel = self._channels.get(name)
-        if channel is None or channel.state is not _S.REMOVING or channel.there:
+        if channel is None or channel.state is not _S.REMOVING:
             return
         if channel.wanted:  # again, and not asked for yet
             channel.state, channel.asked = _S.PENDING, None

@@ -339,6 +339,7 @@ class Client(Gauges):
             RateLimitedError: not sent: the limiter has no room within `request_timeout`.
             RequestTimeoutError: not confirmed within `request_timeout` seconds.
             DisconnectedError: the connection dropped, and the channels with it.
+            NotConnectedError: the same, before it was sent.
             TypeError: a channel is no str.
 
         Cancelled before all of it is sent, it undoes only what was sent; after that, the

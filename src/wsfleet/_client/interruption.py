@@ -22,9 +22,8 @@ class Interruption:
         self._cause = ""
 
     def begin(self, channels: tuple[str, ...], cause: str) -> None:
-        """Take note of a loss."""
-        if self._since is None:
-            self._since, self._channels, self._cause = datetime.now(UTC), channels, cause
+        """Take note of the loss of a connection that was in use."""
+        self._since, self._channels, self._cause = datetime.now(UTC), channels, cause
 
     @property
     def lasts(self) -> bool:

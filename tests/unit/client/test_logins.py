@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
-from wsfleet import ClientSupervisor, connect, venues
+from wsfleet import ClientSupervisor, TokenBucket, connect, venues
 from wsfleet.errors import (
     ConfigError,
     ConnectTimeoutError,
@@ -128,14 +128,19 @@ async def test_a_refused_login_is_final(
 
 
 async def test_a_venue_that_is_busy_is_tried_again(
-    network: FakeNetwork, venue: FakeVenue
+    network: FakeNetwork, venue: FakeVenue, log_entries: list[MutableMapping[str, Any]]
 ) -> None:
     """A login that was refused for now is tried on the next connection."""
     venue.refusals["public/auth"] = [{"code": 10028, "message": "too_many_requests"}]
     async with connect(URL, opener=network, venue=DERIBIT) as client:
         assert client.get_state() == "connected"
+        assert len(venue.server.attempts) == 2
+        venue.server.link.drop()
+        await anyio.sleep(10)
 
-    assert len(venue.server.attempts) == 2
+    waits = [e["error"] for e in log_entries if e["event"] == "client.reconnect_scheduled"]
+    assert "too_many_requests" in waits[0]
+    assert "reset by the test" in waits[1]  # and nothing of what was before
 
 
 async def test_a_login_has_a_deadline_of_its_own(
@@ -288,6 +293,26 @@ async def test_a_renewal_without_an_answer_is_a_reconnect(
         await anyio.sleep(5)
         assert client.get_state() == "connected"
         assert len(venue.server.links) == 2
+        # The token may be spent: it is not tried again.
+        assert grants(venue) == ["client_credentials", "refresh_token", "client_credentials"]
+
+
+async def test_a_renewal_that_the_limiter_holds_up_is_a_reconnect(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """A login that our own limiter does not let us renew does not expire unnoticed."""
+    venue.results["public/auth"] = token(1, expires_in=100.0)
+    profile = replace(venues.deribit(client_id="id", client_secret="hush"), heartbeat=None)
+    async with connect(
+        URL,
+        opener=network,
+        venue=profile,
+        heartbeat=None,
+        limiter=TokenBucket(1, 0.001),
+        retry_count=None,
+    ):
+        await anyio.sleep(81)
+        assert venue.server.links[0].goodbye == (1000, "the login was not renewed in time")
 
 
 async def test_a_refused_call_of_the_venue_is_named(

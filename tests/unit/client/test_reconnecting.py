@@ -283,7 +283,9 @@ async def test_reconnect_cuts_a_wait_short(network: FakeNetwork) -> None:
         server.link.drop()
         await anyio.sleep(5)
         assert client.get_state() is ClientState.DISCONNECTED
+        began = anyio.current_time()
         await client.reconnect()
+        assert anyio.current_time() - began < 0.1
         assert client.get_state() is ClientState.CONNECTED
 
 
@@ -323,3 +325,18 @@ async def test_reconnect_during_a_wait_may_be_refused(network: FakeNetwork) -> N
             assert client.life.phase is Phase.WAITING
             server.down = False
         assert client.get_state() == "connected"
+
+
+async def test_reconnect_while_the_peer_takes_leave(network: FakeNetwork) -> None:
+    """reconnect() during the end of a lost connection spares the wait after it."""
+    server = network.server()
+    async with connect(
+        URL, opener=network, retry_delay=1000.0, max_backoff=1000.0, close_timeout=3.0
+    ) as client:
+        server.silent = True  # it never closes the socket
+        server.link.close(1012)
+        await anyio.sleep(1)
+        assert client.life.phase is Phase.LOST
+        began = anyio.current_time()
+        await client.reconnect()
+        assert anyio.current_time() - began == pytest.approx(2.0, abs=0.1)

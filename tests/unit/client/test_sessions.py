@@ -192,3 +192,20 @@ async def test_what_must_not_wait_is_counted(network: FakeNetwork, venue: FakeVe
         await anyio.sleep(0.01)
         assert venue.methods()[-1] == "public/test"
         assert limiter.status().retry_after == pytest.approx(before + 100, abs=1)
+
+
+async def test_a_connection_that_ends_as_it_gets_ready(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """A connection whose last answer comes together with its end never counts as connected."""
+    async with connect(URL, opener=network, venue=HELLO, retry_delay=0.0) as client:
+        venue.hold = True
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        link = venue.server.link
+        venue.release()
+        link.close(1013, "try later")
+        await anyio.sleep(1)
+        assert client.get_state() == "connected"
+        assert len(venue.server.links) == 3
+        assert client.life.generation == 2

@@ -9,8 +9,9 @@ import pytest
 
 from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
-from wsfleet import TokenBucket, connect
-from wsfleet.errors import ConfigError, SubscriptionRejectedError
+from wsfleet import SplitLimiter, TokenBucket, connect
+from wsfleet._client.messages import method_of
+from wsfleet.errors import ConfigError, NotConnectedError, SubscriptionRejectedError
 from wsfleet.venues import Ack, Batch, Venue, json_rpc_ack, json_rpc_batches
 
 if TYPE_CHECKING:
@@ -234,3 +235,110 @@ async def test_a_profile_with_a_bug_in_what_nobody_waits_for(
             released = True
             await anyio.sleep_forever()
     assert released
+
+
+async def test_what_is_being_removed_is_not_restored(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """A channel that was left during a restore is not asked for again while it is removed."""
+    profile = Venue(batch_size=1, pause=1.0)
+    async with connect(URL, opener=network, venue=profile, retry_delay=0.0) as client:
+        await client.subscribe(["a", "b"])
+        venue.calls.clear()
+        venue.server.link.drop()
+        await anyio.sleep(0.5)
+        venue.mute = {"unsubscribe"}
+        with anyio.move_on_after(5):
+            await client.unsubscribe("a")
+        assert client.get_state() == "connected"
+        assert client.get_subscriptions() == {"a": "removing", "b": "confirmed"}
+
+    assert venue.channels() == [["a"], ["b"]]
+
+
+async def test_a_cancelled_unsubscribe_that_was_sent_stands(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """Once all of it is sent, an unsubscribe counts, for channels that others hold as well."""
+    async with connect(URL, opener=network) as client:
+        await client.subscribe(["a", "b"])
+        await client.subscribe("a")
+        venue.hold = True
+        with anyio.move_on_after(1):
+            await client.unsubscribe(["a", "b"])
+        venue.release()
+        await client.unsubscribe("a")
+        assert client.get_subscriptions() == {}
+
+
+async def test_a_channel_is_not_held_again_that_another_has_removed(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """An unsubscribe that is cancelled half-way gives back nothing that is gone meanwhile."""
+    async with connect(URL, opener=network, venue=ONE_BY_ONE) as client:
+        await client.subscribe(["a", "b"])
+        venue.hold = True
+        async with anyio.create_task_group() as tasks:
+            long = anyio.CancelScope()
+
+            async def unsubscribe() -> None:
+                with long:
+                    await client.unsubscribe(["a", "b"])
+
+            tasks.start_soon(unsubscribe)
+            await anyio.sleep(1)
+            await client.subscribe("b")
+            tasks.start_soon(client.unsubscribe, "b")
+            await anyio.sleep(1)
+            assert venue.channels("unsubscribe") == [["a"], ["b"]]
+            long.cancel()
+            await anyio.sleep(1)
+            venue.release()
+        await anyio.sleep(1)
+        assert client.get_subscriptions() == {}
+
+
+async def test_an_unsubscribe_that_a_loss_overtakes(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """
+    A connection that drops while an unsubscribe waits for its turn takes the channels with it,
+    and the share in those that others hold.
+    """
+    limiter = SplitLimiter(
+        {"unsubscribe": TokenBucket(1, 0.1), "all": TokenBucket(100, 100)},
+        method_of,
+        default="all",
+    )
+    async with connect(URL, opener=network, limiter=limiter, retry_delay=0.0) as client:
+        await client.subscribe(["a", "b", "c"])
+        await client.subscribe("a")
+        await client.unsubscribe("c")
+        async with anyio.create_task_group() as tasks:
+
+            async def unsubscribe() -> None:
+                with pytest.raises(NotConnectedError):
+                    await client.unsubscribe(["a", "b"])
+
+            tasks.start_soon(unsubscribe)
+            await anyio.sleep(1)
+            venue.server.link.drop()
+        assert client.get_subscriptions() == {"a": "confirmed"}
+        await anyio.sleep(10)
+        await client.unsubscribe("a")
+        assert client.get_subscriptions() == {}
+
+
+async def test_a_late_refusal_is_for_who_asked(network: FakeNetwork, venue: FakeVenue) -> None:
+    """What the venue refuses to one that gave up is not refused to the one that asks now."""
+    async with connect(URL, opener=network) as client:
+        venue.hold = True
+        venue.refusals["subscribe"] = [{"code": 1, "message": "not now"}]
+        with anyio.move_on_after(1):
+            await client.subscribe("a")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.subscribe, "a")
+            await anyio.sleep(1)
+            assert venue.channels() == [["a"], ["a"]]
+            venue.release()
+        assert client.get_subscriptions() == {"a": "confirmed"}
