@@ -254,7 +254,7 @@ async def test_a_session_can_be_recorded(tmp_path: Path) -> None:
             await client.reconnect()
 
     called = [
-        json.loads(entry.data)["method"]
+        json.loads(str(entry.data))["method"]
         for entry in recording.read(path)
         if entry.direction == "out" and entry.kind == "text"
     ]
