@@ -342,3 +342,46 @@ async def test_a_late_refusal_is_for_who_asked(network: FakeNetwork, venue: Fake
             assert venue.channels() == [["a"], ["a"]]
             venue.release()
         assert client.get_subscriptions() == {"a": "confirmed"}
+
+
+async def test_a_removal_ends_while_a_new_user_has_not_asked_yet(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """Who subscribes to several channels asks also for one whose removal ends meanwhile."""
+    async with connect(URL, opener=network, venue=ONE_BY_ONE) as client:
+        await client.subscribe("b")
+        venue.hold = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.unsubscribe, "b")
+            await anyio.sleep(1)
+            tasks.start_soon(client.subscribe, ["x", "b"])
+            await anyio.sleep(1)
+            venue.release()
+        assert client.get_subscriptions() == {"b": "confirmed", "x": "confirmed"}
+
+    assert venue.channels() == [["b"], ["x"], ["b"]]
+
+
+async def test_answers_that_come_in_another_order(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """What was refused, and is confirmed to one that gave up before, is removed."""
+    async with connect(URL, opener=network) as client:
+        venue.hold = True
+        with anyio.move_on_after(1):
+            await client.subscribe("a")
+        venue.refusals["subscribe"] = [{"code": 1, "message": "no"}]
+        async with anyio.create_task_group() as tasks:
+
+            async def subscribe() -> None:
+                with pytest.raises(SubscriptionRejectedError):
+                    await client.subscribe("a")
+
+            tasks.start_soon(subscribe)
+            await anyio.sleep(1)
+            venue.held.reverse()
+            venue.release()
+        await anyio.sleep(1)
+        assert client.get_subscriptions() == {"a": "rejected"}
+
+    assert venue.methods() == ["subscribe", "subscribe", "unsubscribe"]
