@@ -174,7 +174,6 @@ class Subscriptions:
                 delay *= 2
         finally:
             self.channels.give_up(question.batch)
-            self._changes.tell()
 
     async def _put(self, question: _Question, timeout: float) -> bool:
         """Send a batch in its turn; False when it is not to be sent any more."""
