@@ -109,3 +109,22 @@ async def test_an_answer_that_was_not_read_is_not_missing(network: FakeNetwork) 
             await anext(events)
         await anyio.sleep(1)
         assert len(venue.server.links) == 1
+
+
+async def test_a_full_inbox_does_not_hold_up_a_goodbye(network: FakeNetwork) -> None:
+    """A connection that is being closed is read to its end, however much still comes."""
+    async with connect(URL, opener=network, inbox_size=2) as client:
+        events = aiter(client)
+        link = network.server().link
+        network.server().silent = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.reconnect)
+            await anyio.sleep(0.1)
+            assert link.goodbye is not None
+            for n in range(4):
+                link.send(n)
+            assert client.inbox.paused
+            assert not link.reading_paused
+            network.server().silent = False
+        assert network.server().link.reading_paused
+        assert await anext(events) == Message(0)
