@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from wsfleet import ClientSupervisor, Gap, Message, connect, venues
+from wsfleet import ClientSupervisor, Gap, Message, connect, recording, venues
 from wsfleet.errors import (
     DisconnectedError,
     JsonRpcError,
@@ -17,6 +18,7 @@ from wsfleet.testing import MockDeribit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
+    from pathlib import Path
 
     from wsfleet import Venue
 
@@ -238,3 +240,24 @@ async def test_routing_finds_sessions_ready(
 
     restored = [entry for entry in log_entries if entry["event"] == "subscriptions.restored"]
     assert [(entry["restored"], entry["rejected"]) for entry in restored] == [(1, {})] * 3
+
+
+async def test_a_session_can_be_recorded(tmp_path: Path) -> None:
+    """
+    A recording has what wsfleet says itself, too: the login, its answer, and the channels, on
+    every connection.
+    """
+    path = tmp_path / "session.jsonl"
+    async with MockDeribit() as server:
+        async with connect(server.url, venue=profile(server), record_to=path) as client:
+            await client.subscribe([TICKER, ORDERS])
+            await client.reconnect()
+
+    called = [
+        json.loads(str(entry.data))["method"]
+        for entry in recording.read(path)
+        if entry.direction == "out" and entry.kind == "text"
+    ]
+    once = ["public/auth", "public/subscribe", "private/subscribe"]
+    assert [method for method in called if method in once] == once * 2
+    assert path.stat().st_mode & 0o077 == 0

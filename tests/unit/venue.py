@@ -15,6 +15,7 @@ class FakeVenue:
     Attributes:
         calls: the methods that were called, in order, each with its params.
         unknown: channels that do not exist.
+        nulls: whether results come with an error that is null.
         held: answers that wait for `release`, where `hold` is set.
         refusals: errors for the next calls of a method.
     """
@@ -26,6 +27,7 @@ class FakeVenue:
         self.unknown: set[str] = set()
         self.refusals: dict[str, list[dict[str, Any]]] = {}
         self.results: dict[str, Any] = {}
+        self.nulls = False
         self.hold = False
         self.held: list[dict[str, Any]] = []
         self.mute: set[str] = set()
@@ -50,6 +52,8 @@ class FakeVenue:
         if method in self.mute:
             return
         answer = {"id": request["id"], **self._answer(method, params)}
+        if self.nulls:
+            answer.setdefault("error", None)
         if self.hold:
             self.held.append(answer)
         else:

@@ -6,7 +6,7 @@ Rule: a token that was given for this is tried once; the secret is what counts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from .dialogue import Dialogue
     from .venue import Grant, Login
+
+
+SHORTEST: Final = 1.0
+"""Seconds between two logins at least, whatever a venue says of its grants."""
 
 
 class Authentication:
@@ -56,10 +60,10 @@ class Authentication:
             SendError: the connection has ended.
         """
         known, self._grant = self._grant, None
-        response: Mapping[str, Any] = {"error": None}
+        response: Mapping[str, Any] | None = None
         if known is not None and known.refresh_token is not None:
             response = await self._ask(dialogue, known)
-        if "error" in response:
+        if response is None or response.get("error") is not None:
             response = await self._ask(dialogue, None)
         error = response.get("error")
         if error is not None:
@@ -73,7 +77,7 @@ class Authentication:
         Raises: as `log_in`.
         """
         while self._grant is not None and self._grant.expires_in is not None:
-            await anyio.sleep(self._grant.expires_in * self._login.refresh_at)
+            await anyio.sleep(max(self._grant.expires_in * self._login.refresh_at, SHORTEST))
             await self.log_in(dialogue)
 
     async def _ask(self, dialogue: Dialogue, grant: Grant | None) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from .heartbeat import HeartbeatRecord, Watchful
 from .pulse import Pulse
@@ -33,16 +33,14 @@ class Beats:
     def __init__(self, heartbeats: Sequence[Heartbeat], interval: float, size: int) -> None:
         self.record = HeartbeatRecord(size)
         self._heartbeats = heartbeats
-        # Asked once, and not by isinstance(): that of a Protocol takes as long as making the
-        # rest of a client.
-        self._watchful = [h for h in heartbeats if hasattr(h, "takes")]
         self._interval = interval
         self._present: tuple[Beat, ...] = ()
+        self._watchful: tuple[tuple[Watchful, Pulse], ...] = ()
 
     @property
     def watchful(self) -> bool:
         """Whether one of them has to see the messages that come in."""
-        return bool(self._watchful)
+        return any(_is_watchful(heartbeat) for heartbeat in self._heartbeats)
 
     def begin(
         self, connection: Connection, dialogue: Dialogue, clock: Callable[[], float]
@@ -52,11 +50,15 @@ class Beats:
             (heartbeat, Pulse(connection, dialogue, self.record, self._interval, clock))
             for heartbeat in self._heartbeats
         )
+        # Told apart here: each message that comes in is shown to them.
+        self._watchful = tuple(
+            (heartbeat, pulse) for heartbeat, pulse in self._present if _is_watchful(heartbeat)
+        )
         return self._present
 
     def end(self) -> None:
         """Take note that the connection is lost."""
-        self._present = ()
+        self._present = self._watchful = ()
 
     def on_pong(self, payload: bytes) -> None:
         """Take a pong."""
@@ -65,14 +67,11 @@ class Beats:
 
     def takes(self, data: Any) -> bool:
         """Take a message that is one of the heartbeats'; False when it is none's."""
-        for heartbeat in self._watchful:
-            if self._present and heartbeat.takes(data):
-                self._pulse_of(heartbeat).take(data)
+        for heartbeat, pulse in self._watchful:
+            if heartbeat.takes(data):
+                pulse.take(data)
                 return True
         return False
-
-    def _pulse_of(self, heartbeat: Heartbeat) -> Pulse:
-        return next(pulse for other, pulse in self._present if other is heartbeat)
 
     def health(self, now: float) -> HeartbeatHealth | None:
         """Return how they do at `now`, or None when there are none."""
@@ -80,3 +79,8 @@ class Beats:
             return None
         kinds = [type(heartbeat).__name__ for heartbeat in self._heartbeats]
         return self.record.health(kinds, now)
+
+
+def _is_watchful(heartbeat: Heartbeat) -> TypeGuard[Watchful]:
+    # isinstance() of a Protocol takes as long as making the rest of a client.
+    return hasattr(heartbeat, "takes")

@@ -5,15 +5,17 @@ Rule 1: this module sends nothing, waits for nothing and knows no clock.
 Rule 2: a channel is held once for each `subscribe` that succeeded and was not undone; only what
 is held is restored after a reconnect.
 Rule 3: of several batches that ask for a channel, the answer to the last one counts.
+Rule 4: whether a channel is to be removed is decided when the message goes out, not when it was
+planned: whoever wants it in the meantime keeps it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from .venue import Ack, Batch
 
@@ -38,17 +40,19 @@ class Channel:
         state: what the venue has said of it.
         holders: users that subscribed and did not unsubscribe.
         claims: users that await the outcome of their subscribing.
-        asked: the last batch that asked for it, while its answer is awaited.
+        asked: the last batch that is to ask for it, or did, while its answer is awaited.
+        there: whether the venue has confirmed it, and was not told to remove it since.
         why: the venue's words, where it was rejected.
     """
 
-    __slots__ = ("asked", "claims", "holders", "state", "why")
+    __slots__ = ("asked", "claims", "holders", "state", "there", "why")
 
     def __init__(self) -> None:
         self.state = _S.PENDING
         self.holders = 0
         self.claims = 0
         self.asked: Batch | None = None
+        self.there = False
         self.why = ""
 
     @property
@@ -73,14 +77,30 @@ class Claim:
         self.error: Exception | None = None
 
 
+class Removal(NamedTuple):
+    """
+    One user's unsubscribing.
+
+    Attributes:
+        names: the channels that it held.
+        unwanted: those of them that nobody else wants.
+        losses: how many connections were lost before it.
+    """
+
+    names: frozenset[str]
+    unwanted: tuple[str, ...]
+    losses: int
+
+
 class Channels:
     """All channels of one client."""
 
-    __slots__ = ("_channels", "_claims")
+    __slots__ = ("_channels", "_claims", "_losses")
 
     def __init__(self) -> None:
         self._channels: dict[str, Channel] = {}
         self._claims: list[Claim] = []
+        self._losses = 0
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -92,6 +112,11 @@ class Channels:
     def held(self) -> tuple[str, ...]:
         """Return the channels to restore."""
         return tuple(name for name, channel in self._channels.items() if channel.holders)
+
+    def confirmed(self, names: Iterable[str]) -> int:
+        """Return how many the venue has confirmed."""
+        found = (self._channels.get(name) for name in names)
+        return sum(c is not None and c.state is _S.CONFIRMED for c in found)
 
     def rejected(self, names: Iterable[str]) -> dict[str, str]:
         """Return those that the venue refused, each with its words."""
@@ -105,18 +130,29 @@ class Channels:
         claim = Claim(names)
         self._claims.append(claim)
         for name in names:
-            self._channels.setdefault(name, Channel()).claims += 1
+            channel = self._channels.setdefault(name, Channel())
+            channel.claims += 1
+            self._keep_there(channel)
         return claim
 
+    @staticmethod
+    def _keep_there(channel: Channel) -> None:
+        """Keep what was to be removed, where the venue was not told yet."""
+        if channel.state is _S.REMOVING and channel.there:
+            channel.state, channel.asked = _S.CONFIRMED, None
+
     def unasked(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those that the venue is still to be asked for."""
-        return tuple(name for name in names if self._is_unasked(self._channels[name]))
+        """Return those that are wanted, and that the venue is still to be asked for."""
+        found = ((name, self._channels.get(name)) for name in names)
+        return tuple(name for name, c in found if c is not None and self._is_unasked(c))
 
     @staticmethod
     def _is_unasked(channel: Channel) -> bool:
+        if not channel.wanted:
+            return False
         if channel.state is _S.PENDING:
             return channel.asked is None
-        # Rejected and removed ones are asked for again; the venue takes them in order.
+        # One that is just being removed is asked for again; the venue takes both in order.
         return channel.state is _S.REMOVING
 
     def settled(self, names: Iterable[str]) -> bool:
@@ -156,49 +192,77 @@ class Channels:
             self._channels[name].claims -= 1
 
     def _forget(self, name: str) -> bool:
-        """Forget a channel that nobody wants; return whether it is subscribed."""
+        """Forget a channel that nobody wants; return whether the venue has it."""
         channel = self._channels[name]
         if channel.wanted or channel.state is _S.REJECTED:
             return False
         del self._channels[name]
-        return channel.state is _S.CONFIRMED
+        return channel.there
 
     # unsubscribing
 
-    def release(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Undo one subscribing to each; return those that nobody wants any more."""
-        unwanted = []
+    def release(self, names: Iterable[str]) -> Removal:
+        """Undo one subscribing to each of those that are held."""
+        released, unwanted = [], []
         for name in names:
             channel = self._channels.get(name)
             if channel is None:
                 continue
-            channel.holders = max(channel.holders - 1, 0)
-            if channel.wanted:
-                continue
-            if channel.state is _S.CONFIRMED:
-                channel.state = _S.REMOVING
+            if channel.holders:
+                channel.holders -= 1
+                released.append(name)
+            if not channel.wanted and self._remove(name, channel):
                 unwanted.append(name)
-            elif channel.state is not _S.REMOVING:
-                del self._channels[name]
-        return tuple(unwanted)
+        return Removal(frozenset(released), tuple(unwanted), self._losses)
 
-    def take_back(self, names: Iterable[str]) -> None:
-        """Hold again what was released, and of which the venue was not told."""
-        for name in names:
+    def _remove(self, name: str, channel: Channel) -> bool:
+        """Remove a channel that nobody wants; return whether the venue is to be told."""
+        if channel.state is _S.CONFIRMED:
+            channel.state = _S.REMOVING
+            return True
+        if channel.state is not _S.REMOVING:
+            del self._channels[name]
+        return False
+
+    def untold(self, removal: Removal) -> tuple[str, ...]:
+        """Return those whose removal the venue is still to be told of."""
+        found = ((name, self._channels.get(name)) for name in removal.unwanted)
+        return tuple(
+            name for name, c in found if c is not None and c.state is _S.REMOVING and c.there
+        )
+
+    def take_back(self, removal: Removal, told: Collection[str]) -> None:
+        """
+        Hold again what was released, where the venue was not told of all that it was to be told
+        of; `told` is what it was.
+        """
+        if removal.losses != self._losses or all(name in told for name in removal.unwanted):
+            return
+        for name in removal.names.difference(told):
             channel = self._channels.get(name)
-            if channel is not None and channel.state is _S.REMOVING:
-                channel.state = _S.CONFIRMED
+            if channel is not None and channel.there:
                 channel.holders += 1
+                self._keep_there(channel)
 
     # what the venue says
 
-    def ask(self, batch: Batch) -> None:
-        """Take note that a batch is about to be sent."""
+    def plan(self, batch: Batch) -> None:
+        """Take note that a batch is to be sent when its turn comes."""
         for name in batch.channels:
-            channel = self._channels.get(name)
-            if channel is not None:
-                channel.asked = batch
-                channel.state = _S.REMOVING if batch.removes else _S.PENDING
+            channel = self._channels[name]
+            channel.asked = batch
+            channel.state = _S.REMOVING if batch.removes else _S.PENDING
+
+    def due(self, batch: Batch) -> bool:
+        """Whether a batch that was planned is still what is to be sent."""
+        found = (self._channels.get(name) for name in batch.channels)
+        return all(channel is not None and channel.asked is batch for channel in found)
+
+    def told(self, batch: Batch) -> None:
+        """Take note that a batch was sent."""
+        if batch.removes:
+            for name in batch.channels:
+                self._channels[name].there = False
 
     def give_up(self, batch: Batch) -> None:
         """Take note that nobody awaits a batch's answer any more."""
@@ -209,14 +273,15 @@ class Channels:
 
     def answer(self, batch: Batch, ack: Ack) -> tuple[str, ...]:
         """Take an answer in; return what is subscribed now though nobody wants it."""
-        named = (*ack.confirmed, *ack.rejected)
         if batch.removes:
-            for name in named:
+            for name in (*ack.confirmed, *ack.rejected):
                 self._removed(name)
-            return ()
-        for name, why in ack.rejected.items():
-            self._rejected(name, batch, why)
-        return tuple(name for name in ack.confirmed if not self._confirmed(name, batch))
+            return tuple(name for name in ack.postponed if self._not_removed(name, batch))
+        refused = [
+            name for name, why in ack.rejected.items() if self._rejected(name, batch, why)
+        ]
+        unwanted = [name for name in ack.confirmed if not self._confirmed(name, batch)]
+        return (*refused, *unwanted)
 
     def _removed(self, name: str) -> None:
         channel = self._channels.get(name)
@@ -227,11 +292,25 @@ class Channels:
         else:
             del self._channels[name]
 
-    def _rejected(self, name: str, batch: Batch, why: str) -> None:
+    def _not_removed(self, name: str, batch: Batch) -> bool:
+        """Note it; return whether nobody is left to try again."""
         channel = self._channels.get(name)
-        if channel is not None and channel.asked is batch:
-            channel.asked = None
-            channel.state, channel.why, channel.holders = _S.REJECTED, why, 0
+        if channel is None:
+            return False
+        channel.there = True
+        if channel.state is not _S.REMOVING or channel.asked is batch:
+            return False
+        return self._forget(name)
+
+    def _rejected(self, name: str, batch: Batch, why: str) -> bool:
+        """Note it; return whether an earlier batch has subscribed it all the same."""
+        channel = self._channels.get(name)
+        if channel is None or channel.asked is not batch:
+            return False
+        was_there, channel.there = channel.there, False
+        channel.asked = None
+        channel.state, channel.why, channel.holders = _S.REJECTED, why, 0
+        return was_there
 
     def _confirmed(self, name: str, batch: Batch) -> bool:
         """Note it; return whether anybody wants it, or a later batch decides."""
@@ -240,8 +319,10 @@ class Channels:
             return False
         if channel.asked is batch:
             channel.asked = None
-            channel.state = _S.CONFIRMED
-        return True
+            channel.state, channel.there = _S.CONFIRMED, True
+        elif channel.state is _S.PENDING:
+            channel.there = True
+        return channel.state is not _S.REJECTED
 
     # connections
 
@@ -255,8 +336,9 @@ class Channels:
             claim.error = make_error()
         kept = self.held() if restore else ()
         self._channels = {name: self._channels[name] for name in kept}
+        self._losses += 1
         for channel in self._channels.values():
-            channel.state, channel.asked = _S.PENDING, None
+            channel.state, channel.asked, channel.there = _S.PENDING, None, False
 
     def clear(self) -> None:
         """Forget all."""

@@ -32,6 +32,7 @@ from .recorder import Recorder
 from .sender import Sender
 from .subscriptions import Subscriptions, channel_names
 from .tapping import tapping
+from .watching import watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,13 +101,16 @@ class Client(Gauges):
         life = Life(self.name, config, tapping(opener, recorder, message_log))
         self.life: Life = life
         self._subscriptions = Subscriptions(
-            self.name, config.venue, restore=config.restore_subscriptions
+            self.name,
+            config.venue,
+            restore=config.restore_subscriptions,
+            crashed=life.crash,
         )
         self.inbox: Inbox = Inbox(
             config.inbox_size,
             config.overflow,
-            pause=life.pause_reading,
-            resume=life.resume_reading,
+            pause=life.reading.pause,
+            resume=life.reading.resume,
             failed=self._overflowed,
         )
         self._handler = handler
@@ -125,7 +129,7 @@ class Client(Gauges):
             decode=config.decode,
             crashed=life.crash,
             ponged=life.beats.on_pong,
-            watch=self._watcher(),
+            watch=watcher(self._subscriptions, life.beats, by_id=config.venue.by_id),
         )
         life.owner = Owner(
             client=self,
@@ -136,7 +140,8 @@ class Client(Gauges):
                 config.safe_url, config.venue, self._subscriptions, config.request_timeout
             ),
             channels=self._subscriptions.channels.held,
-            gap=self._delivery.on_gap,
+            await_gap=self._delivery.await_gap,
+            tell_gap=self._delivery.tell_gap,
             lost=self._lost,
             over=self._over,
             forget=self._subscriptions.channels.clear,
@@ -333,22 +338,16 @@ class Client(Gauges):
             RateLimitedError: not sent: the limiter has no room within `request_timeout`.
             RequestTimeoutError: not confirmed within `request_timeout` seconds.
             DisconnectedError: the connection dropped, and the channels with it.
+            NotConnectedError: the same, before it was sent.
             TypeError: a channel is no str.
 
-        Cancelled before it is sent, it undoes nothing; after that, the channels are removed.
+        Cancelled before all of it is sent, it undoes only what was sent; after that, the
+        channels are removed.
         """
         names = channel_names(channels)
-        dialogue = None if self.life.connection is None else self._sender.dialogue()
-        await self._subscriptions.remove(dialogue, names, self.config.request_timeout)
-
-    def _watcher(self) -> Callable[[Any], bool] | None:
-        """Return who is shown the messages that come in, before anybody else."""
-        by_id, watchful = self.config.venue.by_id, self.life.beats.watchful
-        if by_id:
-            return self.life.beats.takes if watchful else None
-        if not watchful:
-            return self._subscriptions.takes
-        return lambda data: self._subscriptions.takes(data) or self.life.beats.takes(data)
+        await self._subscriptions.remove(
+            self._sender.own_dialogue(), names, self.config.request_timeout
+        )
 
     # receiving
 

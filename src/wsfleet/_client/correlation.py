@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from wsfleet.errors import DuplicateRequestIdError
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RequestId: TypeAlias = int | str | float
+
+_OWN: Final = "wsfleet-"
 
 
 class Awaiting(Protocol):
@@ -57,20 +59,28 @@ class Correlation:
             raise DuplicateRequestIdError(self.client, request_id)
         self.waiting[request_id] = waiter
 
-    def add_own(self, take: Callable[[object], None]) -> str:
+    def new_own_id(self) -> str:
+        """
+        Return an id for a request of wsfleet's own; its text keeps it apart from those that
+        users choose.
+        """
+        return f"{_OWN}{next(self._own_ids)}"
+
+    def add_own(self, request_id: str, take: Callable[[object], None]) -> None:
         """
         Await a response to a request of wsfleet's own; it counts for no user.
 
         Args:
+            request_id: its id.
             take: called with the response, or with the error that ends the waiting.
-
-        Returns:
-            The request's id; its text keeps it apart from those that users choose.
         """
-        request_id = f"wsfleet-{next(self._own_ids)}"
         self._own += 1
         self.waiting[request_id] = _Own(self, take)
-        return request_id
+
+    @staticmethod
+    def is_own(request_id: object) -> bool:
+        """Whether an id is that of a request of wsfleet's own, awaited or not."""
+        return isinstance(request_id, str) and request_id.startswith(_OWN)
 
     def own_is_over(self) -> None:
         """Count one request of wsfleet's own less."""

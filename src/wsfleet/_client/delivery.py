@@ -41,7 +41,10 @@ class Delivery:
         "_correlation",
         "_crashed",
         "_decode",
+        "_gap",
+        "_plainly",
         "_take",
+        "_tell",
         "_unwatched",
         "_waiting",
         "_watch",
@@ -78,6 +81,9 @@ class Delivery:
         self._crashed = crashed
         called_inline = handler is not None and not self.awaits_handler
         self._take: Callable[[Event], Any] = handler if called_inline else inbox.put  # type: ignore[assignment]
+        self._plainly = self._take
+        self._tell: Callable[[Event], Any] = self._take if called_inline else inbox.insist
+        self._gap: Callable[[], Gap] | None = None
 
     # The two that come by the hundred thousand a second call the handler themselves: one call
     # more would make them a tenth slower.
@@ -88,7 +94,9 @@ class Delivery:
             if "method" not in data and self._correlation.resolve(request_id, data):
                 return
             if is_response(data):
-                self._deliver(UnmatchedResponse(data))
+                # One of ours that comes too late is no user's, and may hold a token.
+                if not self._correlation.is_own(request_id):
+                    self._deliver(UnmatchedResponse(data))
                 return
         try:
             result = self._take(Message(data))
@@ -146,8 +154,11 @@ class Delivery:
             self._unwatched(text)
 
     def _deliver(self, event: Event) -> None:
+        self._call(self._take, event)
+
+    def _call(self, take: Callable[[Event], Any], event: Event) -> None:
         try:
-            result = self._take(event)
+            result = take(event)
             if result is not None:
                 refuse_coroutine(result)
         except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
@@ -168,9 +179,21 @@ class Delivery:
         self.received += 1
         self._deliver(Binary(data))
 
-    def on_gap(self, gap: Gap) -> None:
-        """Deliver the first event of a connection that follows a lost one."""
-        self._deliver(gap)
+    def await_gap(self, gap: Callable[[], Gap] | None) -> None:
+        """Have a gap told before the next event; None has none told."""
+        self._gap = gap
+        self._take = self._plainly if gap is None else self._take_after_gap
+
+    def tell_gap(self) -> None:
+        """Tell it now, if it was not told yet."""
+        gap, self._gap = self._gap, None
+        if gap is not None:
+            self._take = self._plainly
+            self._call(self._tell, gap())
+
+    def _take_after_gap(self, event: Event) -> Any:
+        self.tell_gap()
+        return self._take(event)
 
     def on_violation(self, reason: str) -> None:
         """Deliver the last event of a connection whose peer broke the protocol."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .clock import Waiter
     from .correlation import Correlation
     from .limits import Limiter
-    from .messages import Sendable
+    from .messages import Outgoing, Sendable
     from .venue import Call
 
 
@@ -53,14 +53,13 @@ class Dialogue:
         self._limiter = limiter
         self._new_waiter = new_waiter
 
-    async def ask(self, call: Call, timeout: float, *, urgent: bool = False) -> dict[str, Any]:
+    async def ask(self, call: Call, timeout: float) -> dict[str, Any]:
         """
         Make a call and return the response, whatever it says.
 
         Args:
             call: the message, without its id.
             timeout: seconds for the response.
-            urgent: whether it goes out at once.
 
         Raises:
             TimeoutError: no response in time.
@@ -70,10 +69,9 @@ class Dialogue:
 
         Cancelling it stops the waiting; a late response is ignored.
         """
-        if not urgent:
-            await self._pass(call, timeout)
+        await self.turn(call, timeout)
         waiter = self._new_waiter()
-        self.say(call, waiter.set, counted=not urgent)
+        self.say(call, waiter.set, counted=True)
         answer = await waiter.wait(timeout)
         if isinstance(answer, Exception):
             raise answer
@@ -81,24 +79,26 @@ class Dialogue:
             raise TimeoutError
         return answer
 
-    async def put(
-        self,
-        message: Sendable,
-        timeout: float,
-        take: Callable[[object], None] | None = None,
-    ) -> None:
+    async def turn(self, message: Sendable, timeout: float) -> None:
         """
-        Send a message in its turn; see `say`.
+        Wait until a message may be sent; `say` then sends it.
+
+        Args:
+            message: the one.
+            timeout: seconds for the limiter, and for room in the write buffer.
 
         Raises:
-            TimeoutError: not sent: there was no room in time.
-            NotConnectedError: not sent: the connection has ended.
-            RateLimitedError: not sent: its turn does not come in time.
+            TimeoutError: there was no room in time.
+            NotConnectedError: the connection has ended.
+            RateLimitedError: its turn does not come in time.
         """
-        await self._pass(message, timeout)
+        if self._limiter is not None:
+            await self._limiter.acquire(message, timeout)
+        if self._connection.full:
+            with anyio.fail_after(timeout):
+                await self._connection.room()
         if not self._connection.open:
             raise NotConnectedError(self._requests.client, "disconnected")
-        self.say(message, take, counted=True)
 
     def say(
         self,
@@ -122,20 +122,19 @@ class Dialogue:
             return
         if not counted:
             self._count(message)
-        if take is not None:
-            message = {**message, "id": self._requests.add_own(take)}  # type: ignore[dict-item]
-        ready = outgoing(message)
+        if take is None:
+            self._write(outgoing(message))
+            return
+        request_id = self._requests.new_own_id()
+        ready = outgoing({**message, "id": request_id})  # type: ignore[dict-item]
+        self._requests.add_own(request_id, take)
+        self._write(ready)
+
+    def _write(self, ready: Outgoing) -> None:
         if ready.binary:
             self._connection.send_binary(ready.payload)
         else:
             self._connection.send_text(ready.payload)
-
-    async def _pass(self, message: Sendable, timeout: float) -> None:
-        if self._limiter is not None:
-            await self._limiter.acquire(message, timeout)
-        if self._connection.full:
-            with anyio.fail_after(timeout):
-                await self._connection.room()
 
     def _count(self, message: Sendable) -> None:
         if self._limiter is None:

@@ -62,7 +62,9 @@ class Gap(msgspec.Struct, frozen=True):
     Attributes:
         channels: those that were subscribed when the connection was lost.
         since: when that was, in UTC.
-        until: when the new connection was open, in UTC.
+        until: when this was told, in UTC: ahead of the first message of the new connection, or
+            when that was ready, whichever came first. Channels are restored one after the
+            other: what came over one before its own first message is missing, too.
         cause: why it was lost, in words.
     """
 

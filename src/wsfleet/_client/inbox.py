@@ -97,6 +97,12 @@ class Inbox:
         self._events.append(event)
         self._tell()
 
+    def insist(self, event: Event) -> None:
+        """Take in an event that is never dropped for being too many."""
+        if not self._ended:
+            self._events.append(event)
+            self._tell()
+
     def _make_room(self) -> bool:
         """Decide on one event more than fits; False drops it."""
         policy = self._overflow if self._listeners else "drop_oldest"

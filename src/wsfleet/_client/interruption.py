@@ -22,14 +22,17 @@ class Interruption:
         self._cause = ""
 
     def begin(self, channels: tuple[str, ...], cause: str) -> None:
-        """Take note of a loss."""
-        if self._since is None:
-            self._since, self._channels, self._cause = datetime.now(UTC), channels, cause
+        """Take note of the loss of a connection that was in use."""
+        self._since, self._channels, self._cause = datetime.now(UTC), channels, cause
 
-    def gap(self) -> Gap | None:
-        """Return what was missed until now, or None when nothing was."""
-        if self._since is None:
-            return None
+    @property
+    def lasts(self) -> bool:
+        """Whether there is one."""
+        return self._since is not None
+
+    def gap(self) -> Gap:
+        """Return what was missed until now."""
+        assert self._since is not None
         return Gap(self._channels, self._since, datetime.now(UTC), self._cause)
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ code raised.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
@@ -27,6 +28,7 @@ from .dialogue import Dialogue
 from .gate import count_control, turn_to_connect
 from .interruption import Interruption
 from .loss import ended, refused, unprepared
+from .reading import Reading
 from .session import Session
 from .states import ENDED, ClientState, Phase, Step, after
 
@@ -66,22 +68,22 @@ class Life:
         self.owner: Owner
         self.phase: Phase = Phase.NEW
         self.connection: Connection | None = None  # that messages can be sent over
+        self.current: Connection | None = None  # the same, and one that is being prepared
         self.generation: int = 0
         self.beats: Beats = Beats(
             config.heartbeats(), config.heartbeat_interval, config.latency_buffer_size
         )
+        self.reading: Reading = Reading()
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: Callable[[], Waiter] = AnyWaiter
         self._name = name
         self._url = config.safe_url
         self._config = config
-        self._endpoint = config.endpoint()
-        self._opener = opener
+        self._open = partial(opener, config.endpoint())
         self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
         self.longest: float = 0.0
-        self._current: Connection | None = None  # the same, and one that is being prepared
-        self._began_at = self._opened_at = 0.0
+        self._since = 0.0  # when the attempt began, then when the connection was usable
         self._interruption = Interruption()
         self._refusal: ConnectError | None = None
         self._callbacks: Callbacks | None = None
@@ -107,8 +109,8 @@ class Life:
         if self.phase is Phase.NEW:
             self._move(Step.CLOSE)
         self._interrupt()
-        if self._current is not None:
-            self._current.close()
+        if self.current is not None:
+            self.current.close()
 
     @property
     def state(self) -> ClientState:
@@ -135,7 +137,7 @@ class Life:
             ConnectError: no connection could be opened, for good.
         """
         generation = self.generation
-        self._hurry = self.phase in {Phase.CONNECTED, Phase.LOST, Phase.WAITING}
+        self._hurry = self.phase in {Phase.CONNECTED, Phase.LOST}
         self._backoff.reset()
         if self.connection is not None:
             self.connection.close(CloseCode.NORMAL_CLOSURE, "reconnecting")
@@ -151,18 +153,8 @@ class Life:
         if self._crash is None:
             self._crash = error
             self._interrupt()
-            if self._current is not None:
-                self._current.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
-
-    def pause_reading(self) -> None:
-        """Take no more from the network for now."""
-        if self._current is not None:
-            self._current.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take from the network again."""
-        if self._current is not None:
-            self._current.resume_reading()
+            if self.current is not None:
+                self.current.fail(CloseCode.INTERNAL_ERROR, "the client's handler failed")
 
     # the one task
 
@@ -265,8 +257,8 @@ class Life:
         try:
             with self._interruptible():
                 await turn_to_connect(self._config.connect_limiter, self._url, self.crash)
-                self._began_at = self.clock()
-                connection = await self._opener(self._endpoint, self.owner.sink)
+                self._since = self.clock()
+                connection = await self._open(self.owner.sink)
         except ConnectError as error:
             return refused(error)
         except Exception as exc:  # noqa: BLE001 - a user's http_client; it reaches the owner
@@ -285,12 +277,11 @@ class Life:
     def _take_up(self, connection: Connection) -> Session:
         owner = self.owner
         count_control(connection, owner.limiter)
-        self._current = connection
+        self.current = connection
         self._waiting = None
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)
-        if (gap := self._interruption.gap()) is not None:
-            owner.gap(gap)
+        owner.await_gap(self._interruption.gap if self._interruption.lasts else None)
         if self._to_end():  # asked for in the moment in which it opened
             connection.close()
         return Session(connection, self, dialogue, beats, owner.preparation)
@@ -299,14 +290,17 @@ class Life:
 
     def on_ready(self, restored: Restored | None) -> None:
         """Use the connection from here on; see `session.Owner`."""
-        self.connection = self._current
+        self.connection = self.current
+        assert self.connection is not None
         self.generation += 1
+        self.owner.tell_gap()
         self._interruption.end()
-        self._opened_at = self.clock()
+        self.reading.begin(self.connection)
+        took, self._since = self.clock() - self._since, self.clock()
         if restored is not None:
             log_restored = log.warning if restored.rejected else log.info
             log_restored("subscriptions.restored", **self.identity(), **restored._asdict())
-        self._move(Step.OPEN, seconds=round(self._opened_at - self._began_at, 6))
+        self._move(Step.OPEN, seconds=round(took, 6))
         self._call_back(self.owner.on_connect)
         self._announce_start()
 
@@ -317,7 +311,8 @@ class Life:
     def on_ended(self, ending: Ending) -> float:
         """Take leave of the connection; see `session.Owner`."""
         was_usable = self.connection is not None
-        self.connection = self._current = None
+        self.connection = self.current = None
+        self.reading.end()
         self.beats.end()
         loss, channels = ended(self._name, ending), self.owner.channels()
         failed = self.owner.lost(lambda: ended(self._name, ending).error)
@@ -328,7 +323,7 @@ class Life:
         return min(BRISK, patience) if self._hurry else patience
 
     def _lose(self, ending: Ending, failed: int) -> None:
-        lasted = self.clock() - self._opened_at
+        lasted = self.clock() - self._since
         self.longest = max(self.longest, lasted)
         if lasted >= self._config.stable_after:
             self._backoff.reset()

@@ -28,7 +28,8 @@ class Owner(NamedTuple):
         limiter: what messages pass on their way out, or None.
         preparation: what a new connection needs before it can be used.
         channels: names what is subscribed.
-        gap: takes what was missed between two connections.
+        await_gap: takes what tells, before the next event, what was missed; None for nothing.
+        tell_gap: called when a connection is ready: it is to be told now, if it was not yet.
         lost: called at each loss with what makes its error; fails the waiting callers and says
             how many.
         over: called when the life ended by itself, with what ended it for good.
@@ -45,7 +46,8 @@ class Owner(NamedTuple):
     limiter: Limiter | None
     preparation: Preparation
     channels: Callable[[], tuple[str, ...]]
-    gap: Callable[[Gap], None]
+    await_gap: Callable[[Callable[[], Gap] | None], None]
+    tell_gap: Callable[[], None]
     lost: Callable[[Callable[[], Exception]], int]
     over: Callable[[Exception | None], None]
     forget: Callable[[], None]

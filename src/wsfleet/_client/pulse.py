@@ -109,7 +109,7 @@ class Pulse:
         Args:
             method: its name.
             params: a mapping or a list; left out when None.
-            timeout: seconds for the response.
+            timeout: seconds for the response. Time in which we did not read is not counted.
 
         Raises:
             JsonRpcError: the server answered with an error.
@@ -120,9 +120,14 @@ class Pulse:
         if params is not None:
             call["params"] = params
         sent_at = self._clock()
-        response = await self._dialogue.ask(call, timeout, urgent=True)
+        answer = _Answer()
+        self._dialogue.say(call, answer.set)
+        if not await self._within(timeout, answer.arrived.wait, strict=True):
+            raise TimeoutError
+        if isinstance(answer.value, Exception):
+            raise answer.value
         self.answered(sent_at)
-        return result_of(response)
+        return result_of(answer.value)
 
     def send(self, message: Sendable) -> None:
         """
@@ -202,3 +207,17 @@ class Pulse:
             could_read = connection.pauses == pauses and not connection.paused
             if is_silent and could_read:
                 return False
+
+
+class _Answer:
+    """The response to a call, or the error that ended the waiting for it."""
+
+    __slots__ = ("arrived", "value")
+
+    def __init__(self) -> None:
+        self.arrived = Latch()
+        self.value: object = None
+
+    def set(self, value: object) -> None:
+        self.value = value
+        self.arrived.set()

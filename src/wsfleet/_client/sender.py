@@ -129,8 +129,16 @@ class Sender:
         Raises:
             NotConnectedError: there is no connection.
         """
+        return self._dialogue_over(self._connection())
+
+    def own_dialogue(self) -> Dialogue | None:
+        """Return the same, also over a connection that is being prepared; None without any."""
+        current = self._life.current
+        return None if current is None or not current.open else self._dialogue_over(current)
+
+    def _dialogue_over(self, connection: Connection) -> Dialogue:
         limiter = None if self._gate is None else self._gate.limiter
-        return Dialogue(self._connection(), self._requests, limiter, self._life.new_waiter)
+        return Dialogue(connection, self._requests, limiter, self._life.new_waiter)
 
     async def _left_after(self, gate: Gate, message: Outgoing, timeout: float) -> float:
         """Pass the gate; return the seconds that are left for the response."""

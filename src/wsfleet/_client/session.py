@@ -62,6 +62,8 @@ class Session:
         preparation: to be done before it can be used.
     """
 
+    __slots__ = ("_beats", "_connection", "_dialogue", "_owner", "_preparation")
+
     def __init__(
         self,
         connection: Connection,

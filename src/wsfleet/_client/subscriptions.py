@@ -45,15 +45,24 @@ class Subscriptions:
         client: the client's name.
         venue: how to ask, and what answers mean.
         restore: whether channels outlive a connection.
+        crashed: called with what a user's profile raised where nobody waits.
     """
 
-    __slots__ = ("_changes", "_client", "_open", "_restore", "_venue", "channels")
+    __slots__ = ("_changes", "_client", "_crashed", "_open", "_restore", "_venue", "channels")
 
-    def __init__(self, client: str, venue: Venue, *, restore: bool) -> None:
+    def __init__(
+        self,
+        client: str,
+        venue: Venue,
+        *,
+        restore: bool,
+        crashed: Callable[[Exception], None],
+    ) -> None:
         self.channels = Channels()
         self._client = client
         self._venue = venue
         self._restore = restore
+        self._crashed = crashed
         self._changes = Changes()
         self._open: list[_Question] = []
 
@@ -67,7 +76,8 @@ class Subscriptions:
             with self._deadline("subscribe", timeout):
                 while claim.error is None and not self.channels.settled(claim.names):
                     if unasked := self.channels.unasked(claim.names):
-                        await self._ask(dialogue, self._venue.batches(unasked), timeout)
+                        batch = self._venue.first_batch(unasked)
+                        await self._ask(_Question(batch, dialogue), timeout)
                     else:
                         await self._changes.next()
             rejected = self._outcome(claim)
@@ -88,17 +98,18 @@ class Subscriptions:
         self, dialogue: Dialogue | None, names: Sequence[str], timeout: float
     ) -> None:
         """Unsubscribe; see `Client.unsubscribe`."""
-        unwanted = self.channels.release(names)
-        if dialogue is None or not unwanted:
+        removal = self.channels.release(names)
+        if dialogue is None:
             return
-        batches = self._venue.batches(unwanted, remove=True)
-        told: list[Batch] = []
+        told: set[str] = set()
         try:
             with self._deadline("unsubscribe", timeout):
-                await self._ask(dialogue, batches, timeout, told)
+                while untold := self.channels.untold(removal):
+                    batch = self._venue.first_batch(untold, remove=True)
+                    await self._ask(_Question(batch, dialogue, told), timeout)
         except BaseException:
-            untold = [name for batch in batches if batch not in told for name in batch.channels]
-            self.channels.take_back(untold)
+            self.channels.take_back(removal, told)
+            self._changes.tell()
             raise
 
     @contextmanager
@@ -129,13 +140,13 @@ class Subscriptions:
             TimeoutError: the venue did not answer in time.
         """
         held = self.channels.held()
-        for number, batch in enumerate(self._venue.batches(held)):
-            if number and self._venue.pause:
-                await anyio.sleep(self._venue.pause)
+        while unasked := self.channels.unasked(held):
+            batch = self._venue.first_batch(unasked)
             with anyio.fail_after(timeout):
-                await self._ask(dialogue, [batch], timeout)
-        rejected = self.channels.rejected(held)
-        return len(held) - len(rejected), rejected
+                await self._ask(_Question(batch, dialogue), timeout)
+            if self._venue.pause and self.channels.unasked(held):
+                await anyio.sleep(self._venue.pause)
+        return self.channels.confirmed(held), self.channels.rejected(held)
 
     def lost(self, make_error: Callable[[], Exception]) -> tuple[str, ...]:
         """Take note that the connection is lost; return the channels that it carried."""
@@ -153,42 +164,32 @@ class Subscriptions:
         """Take a message that answers a batch without an id; False when it answers none."""
         return any(self._read(question, message) for question in tuple(self._open))
 
-    async def _ask(
-        self,
-        dialogue: Dialogue,
-        batches: Sequence[Batch],
-        timeout: float,
-        told: list[Batch] | None = None,
-    ) -> None:
-        for batch in batches:
-            await self._ask_until_settled(dialogue, batch, timeout, told)
-
-    async def _ask_until_settled(
-        self, dialogue: Dialogue, batch: Batch, timeout: float, told: list[Batch] | None
-    ) -> None:
+    async def _ask(self, question: _Question, timeout: float) -> None:
+        """Ask until all of a batch is answered, or others decide about its channels."""
         delay = max(self._venue.pause, FIRST_POSTPONEMENT)
-        question = _Question(batch, dialogue)
-        self.channels.ask(batch)
+        self.channels.plan(question.batch)
         try:
-            await self._put(question, timeout)
-            if told is not None:
-                told.append(batch)
-            while not await self._is_answered(question):
+            while await self._put(question, timeout) and not await self._is_answered(question):
                 await anyio.sleep(delay)
                 delay *= 2
-                await self._put(question, timeout)
         finally:
-            self.channels.give_up(batch)
-            self._changes.tell()
+            self.channels.give_up(question.batch)
 
-    async def _put(self, question: _Question, timeout: float) -> None:
+    async def _put(self, question: _Question, timeout: float) -> bool:
+        """Send a batch in its turn; False when it is not to be sent any more."""
+        batch, dialogue = question.batch, question.dialogue
+        await dialogue.turn(batch.message, timeout)
+        if not self.channels.due(batch):
+            return False
         question.postponed = False
-        message, dialogue = question.batch.message, question.dialogue
+        question.told.update(batch.channels)
+        self.channels.told(batch)
         if self._venue.by_id:
-            await dialogue.put(message, timeout, partial(self._responded, question))
+            dialogue.say(batch.message, partial(self._responded, question), counted=True)
         else:
-            await dialogue.put(message, timeout)
             self._open.append(question)
+            dialogue.say(batch.message, counted=True)
+        return True
 
     async def _is_answered(self, question: _Question) -> bool:
         """Wait for all of an answer; False when it postpones."""
@@ -215,6 +216,7 @@ class Subscriptions:
             return False
         question.missing -= ack.confirmed | ack.rejected.keys()
         question.postponed = bool(ack.postponed)
+        question.told -= ack.postponed
         if question in self._open and (not question.missing or question.postponed):
             self._open.remove(question)
         self._remove_quietly(question.dialogue, self.channels.answer(question.batch, ack))
@@ -228,8 +230,11 @@ class Subscriptions:
     def _remove_quietly(self, dialogue: Dialogue, names: Sequence[str]) -> None:
         if not names:
             return
-        for batch in self._venue.batches(names, remove=True):
-            dialogue.say(batch.message, _ignore if self._venue.by_id else None)
+        try:
+            for batch in self._venue.batches(names, remove=True):
+                dialogue.say(batch.message, _ignore if self._venue.by_id else None)
+        except Exception as exc:  # noqa: BLE001 - a user's profile or limiter; it reaches the owner
+            self._crashed(exc)
 
 
 def channel_names(channels: str | Iterable[str]) -> tuple[str, ...]:
@@ -252,13 +257,21 @@ def _ignore(_: object) -> None:
 
 
 class _Question:
-    """A batch whose answer is awaited."""
+    """
+    A batch whose answer is awaited.
 
-    __slots__ = ("batch", "dialogue", "error", "missing", "postponed")
+    Args:
+        batch: the one.
+        dialogue: over which it is asked.
+        told: takes the channels while the venue knows what is asked of them.
+    """
 
-    def __init__(self, batch: Batch, dialogue: Dialogue) -> None:
+    __slots__ = ("batch", "dialogue", "error", "missing", "postponed", "told")
+
+    def __init__(self, batch: Batch, dialogue: Dialogue, told: set[str] | None = None) -> None:
         self.batch = batch
         self.dialogue = dialogue
+        self.told = set() if told is None else told
         self.missing = set(batch.channels)
         self.postponed = False
         self.error: Exception | None = None

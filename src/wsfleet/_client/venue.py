@@ -225,6 +225,28 @@ class Venue:
         parts = (channels[at : at + size] for at in range(0, len(channels), size))
         return [batch for part in parts for batch in make(part)]
 
+    def first_batch(self, channels: Sequence[str], *, remove: bool = False) -> Batch:
+        """
+        Return the first of the messages that add or remove channels.
+
+        Args:
+            channels: which.
+            remove: whether to remove them.
+
+        Raises:
+            ConfigError: the profile makes no message for them.
+        """
+        part = channels[: self.batch_size]
+        for batch in self.batches(part, remove=remove):
+            if (
+                batch.removes is remove
+                and batch.channels
+                and set(part).issuperset(batch.channels)
+            ):
+                return batch
+        option = "venue unsubscribe" if remove else "venue subscribe"
+        raise ConfigError(option, f"makes no message for {', '.join(part)}")
+
 
 JSON_RPC: Final = Venue()
 """The profile of a client that was given none."""

@@ -44,8 +44,25 @@ MARGIN: Final = 0.8
 
 _SUBSCRIBING: Final = frozenset({"public/subscribe", "private/subscribe"})
 _ORDERING: Final = frozenset(
-    {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
+    {
+        "private/buy",
+        "private/sell",
+        "private/edit",
+        "private/edit_by_label",
+        "private/close_position",
+        "private/mass_quote",
+        "private/cancel",
+        "private/cancel_all",
+        "private/cancel_all_by_currency",
+        "private/cancel_all_by_instrument",
+        "private/cancel_all_by_kind_or_type",
+        "private/cancel_by_label",
+        "private/cancel_quotes",
+        "private/execute_block_trade",
+        "private/verify_block_trade",
+    }
 )
+"""What goes to the matching engine, which counts apart."""
 
 
 def deribit(
@@ -168,8 +185,9 @@ def _auth(**params: Any) -> Call:
 def _granted(response: Mapping[str, Any], *, portable: bool) -> Grant:
     result = response.get("result")
     known = result if isinstance(result, dict) else {}
+    token, seconds = known.get("refresh_token"), known.get("expires_in")
     return Grant(
-        refresh_token=known.get("refresh_token"),
-        expires_in=known.get("expires_in"),
+        refresh_token=token if isinstance(token, str) else None,
+        expires_in=seconds if isinstance(seconds, int | float) else None,
         portable=portable,
     )

@@ -68,7 +68,7 @@ async def test_a_gap_is_told_to_an_iteration(network: FakeNetwork) -> None:
 
 
 async def test_a_gap_lasts_until_there_is_a_connection_in_use(network: FakeNetwork) -> None:
-    """A connection that is lost while it is prepared prolongs the gap."""
+    """A connection that is lost while it is prepared prolongs the gap, which is told once."""
     venue = FakeVenue(network)
     seen: list[Any] = []
     async with connect(
@@ -83,9 +83,54 @@ async def test_a_gap_lasts_until_there_is_a_connection_in_use(network: FakeNetwo
         assert client.get_state() == "connected"
 
     gaps = [event for event in seen if isinstance(event, Gap)]
-    assert len(gaps) == 2
-    assert gaps[0].since == gaps[1].since
-    assert gaps[0].channels == gaps[1].channels == ("a",)
+    assert len(gaps) == 1
+    assert gaps[0].channels == ("a",)
+    assert gaps[0].cause.endswith("reset by the test")
+
+
+async def test_a_gap_comes_before_what_comes_while_a_connection_is_prepared(
+    network: FakeNetwork,
+) -> None:
+    """
+    Messages over channels that are restored already follow the gap; if that connection is lost
+    as well, there is another gap from the first loss on.
+    """
+    venue = FakeVenue(network)
+    seen: list[Any] = []
+    async with connect(
+        URL, opener=network, handler=seen.append, retry_delay=0.0, request_timeout=2.0
+    ) as client:
+        await client.subscribe("a")
+        venue.mute = {"subscribe"}
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        assert seen == []
+        venue.server.link.send("early")
+        assert [type(event) for event in seen] == [Gap, Message]
+        venue.mute = set()
+        await anyio.sleep(10)
+        assert client.get_state() == "connected"
+
+    assert [type(event) for event in seen] == [Gap, Message, Gap]
+    assert seen[0].since == seen[2].since
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "fail"])
+async def test_a_gap_is_never_dropped_for_want_of_room(
+    network: FakeNetwork, overflow: Any
+) -> None:
+    """A full inbox takes a gap all the same, and no client fails for it."""
+    async with connect(
+        URL, opener=network, retry_delay=0.0, inbox_size=2, overflow=overflow
+    ) as client:
+        events = aiter(client)
+        for n in range(2):
+            network.server().link.send(str(n))
+        network.server().link.drop()
+        await anyio.sleep(1)
+        got = [await anext(events) for _ in range(3)]
+
+    assert [type(event) for event in got] == [Message, Message, Gap]
 
 
 async def test_a_restarted_client_has_a_gap_and_its_channels(network: FakeNetwork) -> None:

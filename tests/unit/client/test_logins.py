@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
-from wsfleet import ClientSupervisor, connect, venues
+from wsfleet import ClientSupervisor, TokenBucket, connect, venues
 from wsfleet.errors import (
     ConfigError,
     ConnectTimeoutError,
@@ -17,7 +17,7 @@ from wsfleet.errors import (
     RateLimitedError,
     SessionRejectedError,
 )
-from wsfleet.venues import Grant, Login, Venue
+from wsfleet.venues import Batch, Grant, Login, Venue
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -129,14 +129,19 @@ async def test_a_refused_login_is_final(
 
 
 async def test_a_venue_that_is_busy_is_tried_again(
-    network: FakeNetwork, venue: FakeVenue
+    network: FakeNetwork, venue: FakeVenue, log_entries: list[MutableMapping[str, Any]]
 ) -> None:
     """A login that was refused for now is tried on the next connection."""
     venue.refusals["public/auth"] = [{"code": 10028, "message": "too_many_requests"}]
     async with connect(URL, opener=network, venue=DERIBIT) as client:
         assert client.get_state() == "connected"
+        assert len(venue.server.attempts) == 2
+        venue.server.link.drop()
+        await anyio.sleep(10)
 
-    assert len(venue.server.attempts) == 2
+    waits = [e["error"] for e in log_entries if e["event"] == "client.reconnect_scheduled"]
+    assert "too_many_requests" in waits[0]
+    assert "reset by the test" in waits[1]  # and nothing of what was before
 
 
 async def test_a_login_has_a_deadline_of_its_own(
@@ -192,6 +197,78 @@ async def test_tokens_are_renewed_ahead_of_their_expiry(
         assert len(venue.server.links) == 1
 
 
+@pytest.mark.parametrize("expires_in", [0, -5, 0.001])
+async def test_a_grant_that_is_over_at_once_is_no_flood(
+    network: FakeNetwork, venue: FakeVenue, expires_in: float
+) -> None:
+    """Whatever a venue says of a login's life, it is renewed once a second at most."""
+    venue.results["public/auth"] = token(1, expires_in=expires_in)
+    async with connect(URL, opener=network, venue=DERIBIT, heartbeat=None):
+        await anyio.sleep(10)
+        assert 5 <= len(grants(venue)) <= 11
+
+
+async def test_a_grant_without_a_usable_life_lasts(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """What is no number of seconds, or no token, is as good as none."""
+    venue.results["public/auth"] = {"refresh_token": 7, "expires_in": "900"}
+    async with connect(
+        URL, opener=network, venue=DERIBIT, heartbeat=None, retry_delay=0.0
+    ) as client:
+        await anyio.sleep(1000)
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        assert client.get_state() == "connected"
+
+    assert grants(venue) == ["client_credentials", "client_credentials"]
+
+
+async def test_an_error_that_is_null_is_none(network: FakeNetwork, venue: FakeVenue) -> None:
+    """A server that sends "error": null with each result has not refused the token."""
+    venue.nulls = True
+    async with connect(URL, opener=network, venue=DERIBIT, retry_delay=0.0) as client:
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        assert client.get_state() == "connected"
+
+    assert grants(venue) == ["client_credentials", "refresh_token"]
+
+
+async def test_a_login_that_is_answered_too_late_reaches_nobody(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """The answer to a login that was given up has a token in it: no handler sees it."""
+    seen: list[Any] = []
+    async with connect(
+        URL, opener=network, venue=DERIBIT, handler=seen.append, retry_delay=0.0
+    ) as client:
+        venue.hold = True
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        venue.server.silent = True  # no goodbye, so what comes is still read
+        await anyio.sleep(4.5)
+        assert venue.server.link.goodbye is not None
+        venue.release()
+        venue.server.silent = False
+        await anyio.sleep(30)
+        assert client.get_state() == "connected"
+
+    assert not [event for event in seen if "access" in repr(event)]
+
+
+async def test_a_call_that_is_no_json_leaves_nothing_behind(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """What a profile makes of channels must be JSON-able; if not, that is said, and all."""
+    profile = Venue(subscribe=lambda names: [Batch(tuple(names), {"what": object()})])
+    async with connect(URL, opener=network, venue=profile) as client:
+        with pytest.raises(TypeError):
+            await client.subscribe("a")
+        assert client.get_subscriptions() == {}
+        assert not client._requests.waiting
+
+
 async def test_a_renewal_that_is_refused_ends_the_client(
     network: FakeNetwork, venue: FakeVenue
 ) -> None:
@@ -217,6 +294,26 @@ async def test_a_renewal_without_an_answer_is_a_reconnect(
         await anyio.sleep(5)
         assert client.get_state() == "connected"
         assert len(venue.server.links) == 2
+        # The token may be spent: it is not tried again.
+        assert grants(venue) == ["client_credentials", "refresh_token", "client_credentials"]
+
+
+async def test_a_renewal_that_the_limiter_holds_up_is_a_reconnect(
+    network: FakeNetwork, venue: FakeVenue
+) -> None:
+    """A login that our own limiter does not let us renew does not expire unnoticed."""
+    venue.results["public/auth"] = token(1, expires_in=100.0)
+    profile = replace(venues.deribit(client_id="id", client_secret="hush"), heartbeat=None)
+    async with connect(
+        URL,
+        opener=network,
+        venue=profile,
+        heartbeat=None,
+        limiter=TokenBucket(1, 0.001),
+        retry_count=None,
+    ):
+        await anyio.sleep(81)
+        assert venue.server.links[0].goodbye == (1000, "the login was not renewed in time")
 
 
 async def test_a_refused_call_of_the_venue_is_named(
@@ -343,8 +440,9 @@ async def test_deribits_limits_are_kept(network: FakeNetwork, venue: FakeVenue) 
         assert anyio.current_time() - began < 0.1
         await client.subscribe("trades.8")
         assert anyio.current_time() - began == pytest.approx(0.3, abs=0.01)
-        for _ in range(16):
+        for _ in range(15):
             await client.send_message({"id": 1, "method": "private/buy"})
+        await client.send_message({"id": 1, "method": "private/close_position"})
         with pytest.raises(RateLimitedError):
             await client.send_message('{"id": 1, "method": "private/sell"}')
         for _ in range(70):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.fakes import FakeNetwork
 from wsfleet import ClientState, connect
 from wsfleet._client.backoff import MAX_RETRY_AFTER, Backoff
+from wsfleet._client.states import Phase
 from wsfleet.errors import (
     ConnectError,
     ConnectRefusedError,
@@ -304,7 +305,9 @@ async def test_reconnect_cuts_a_wait_short(network: FakeNetwork) -> None:
         server.link.drop()
         await anyio.sleep(5)
         assert client.get_state() is ClientState.DISCONNECTED
+        began = anyio.current_time()
         await client.reconnect()
+        assert anyio.current_time() - began < 0.1
         assert client.get_state() is ClientState.CONNECTED
 
 
@@ -359,3 +362,36 @@ async def test_reconnect_raises_what_refused_it(network: FakeNetwork) -> None:
             with pytest.raises(HandshakeRejectedError) as caught:
                 await client.reconnect()
             assert caught.value is refusal
+
+
+async def test_reconnect_during_a_wait_may_be_refused(network: FakeNetwork) -> None:
+    """
+    A reconnect() during a wait only ends that wait: a refusal after it is waited for as ever,
+    and harms nothing.
+    """
+    server = network.server()
+    async with connect(URL, opener=network, retry_count=None, retry_delay=10.0) as client:
+        server.die()
+        await anyio.sleep(0.001)
+        assert client.life.phase is Phase.WAITING
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.reconnect)
+            await anyio.sleep(0.001)
+            assert client.life.phase is Phase.WAITING
+            server.down = False
+        assert client.get_state() == "connected"
+
+
+async def test_reconnect_while_the_peer_takes_leave(network: FakeNetwork) -> None:
+    """reconnect() during the end of a lost connection spares the wait after it."""
+    server = network.server()
+    async with connect(
+        URL, opener=network, retry_delay=1000.0, max_backoff=1000.0, close_timeout=3.0
+    ) as client:
+        server.silent = True  # it never closes the socket
+        server.link.close(1012)
+        await anyio.sleep(1)
+        assert client.life.phase is Phase.LOST
+        began = anyio.current_time()
+        await client.reconnect()
+        assert anyio.current_time() - began == pytest.approx(2.0, abs=0.1)

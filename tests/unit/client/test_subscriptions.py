@@ -8,8 +8,9 @@ import pytest
 
 from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
-from wsfleet import Message, TokenBucket, UnmatchedResponse, connect, venues
+from wsfleet import Gap, Message, TokenBucket, UnmatchedResponse, connect, venues
 from wsfleet.errors import (
+    ConfigError,
     DisconnectedError,
     NotConnectedError,
     RateLimitedError,
@@ -157,6 +158,7 @@ async def test_what_was_rejected_is_not_restored(
         assert client.get_subscriptions() == {"a": "confirmed"}
 
     assert venue.channels() == [["a", "b", "x"], ["a", "b"], ["a"]]
+    assert "unsubscribe" not in venue.methods()
 
 
 async def test_restoring_can_be_switched_off(network: FakeNetwork, venue: FakeVenue) -> None:
@@ -492,6 +494,45 @@ async def test_a_venue_may_answer_channel_by_channel(network: FakeNetwork, decod
     messages = [event for event in seen if isinstance(event, Message)]
     assert len(messages) == 2  # the noise, and the answer to nothing
     assert not any(isinstance(event, UnmatchedResponse) for event in seen)
+
+
+async def test_a_question_ends_with_its_connection(network: FakeNetwork) -> None:
+    """What looks like an answer, on a connection on which nobody asked, is a message."""
+    seen: list[Any] = []
+    async with connect(
+        URL, opener=network, venue=ECHOING, handler=seen.append, retry_delay=0.0
+    ) as client:
+        with anyio.move_on_after(1):
+            await client.subscribe("a")
+        network.server().link.drop()
+        await anyio.sleep(1)
+        network.server().link.send({"event": "subscribe", "arg": "a"})
+        await anyio.sleep(1)
+
+    assert [type(event) for event in seen] == [Gap, Message]
+
+
+async def test_a_part_that_was_confirmed_is_removed_when_its_user_leaves(
+    network: FakeNetwork,
+) -> None:
+    """Of a subscribe that is cancelled half-way, what is confirmed already goes at once."""
+    async with connect(URL, opener=network, venue=ECHOING) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.subscribe, ["a", "b"])
+            await anyio.sleep(1)
+            network.server().link.send({"event": "subscribe", "arg": "a"})
+            await anyio.sleep(1)
+            tasks.cancel_scope.cancel()
+        assert client.get_subscriptions() == {}
+        assert network.server().link.texts[-1] == '{"op":"unsubscribe","args":["a"]}'
+
+
+async def test_a_profile_that_asks_for_other_channels_is_told(network: FakeNetwork) -> None:
+    """A profile must ask for the channels by their names."""
+    profile = Venue(subscribe=lambda _: [Batch(("other",), {"op": "subscribe"})])
+    async with connect(URL, opener=network, venue=profile) as client:
+        with pytest.raises(ConfigError, match="makes no message for a"):
+            await client.subscribe("a")
 
 
 async def test_a_loss_ends_waiting_for_an_echo(network: FakeNetwork) -> None:
