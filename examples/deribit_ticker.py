@@ -40,7 +40,7 @@ class Bot:
                 self.tell(f"{INSTRUMENT} {price}")
             case Gap(since=since, until=until, cause=cause):
                 self.tell(f"missed all from {since:%H:%M:%S} to {until:%H:%M:%S}: {cause}")
-                # It cannot be filled yet: the new connection is still being prepared.
+                # A sync handler cannot ask, and the connection may still be being prepared.
                 self.missed.append(event)
 
     async def fill(self, client: Client) -> None:

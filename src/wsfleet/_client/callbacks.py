@@ -8,7 +8,7 @@ Rule 2: an async one never holds the connection up; one waits for the one before
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import anyio
 import structlog
@@ -20,8 +20,18 @@ from .callables import is_async_callable, refuse_coroutine
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from .client import Client
+
 Callback: TypeAlias = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 """Called with the client; what an async one returns is awaited."""
+
+
+class Starting(Protocol):
+    """Who is told that a client is usable: anyio's `TaskStatus`, or anything alike."""
+
+    def started(self, value: Client, /) -> None:
+        """Take the client."""
+
 
 _log = structlog.get_logger("wsfleet")
 

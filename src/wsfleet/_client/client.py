@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -38,20 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Unpack
 
-    from .callbacks import Callback
+    from .callbacks import Callback, Starting
     from .config import ClientOptions
     from .events import Handler
     from .life import Opener
     from .messages import Sendable
 
 _numbers: Final = itertools.count(1)
-
-
-class Starting(Protocol):
-    """Who is told that a client is usable: anyio's `TaskStatus`, or anything alike."""
-
-    def started(self, value: Client, /) -> None:
-        """Take the client."""
 
 
 class Client(Gauges):
@@ -214,6 +207,19 @@ class Client(Gauges):
         """
         await self.life.reconnect()
 
+    async def wait_connected(self) -> None:
+        """
+        Return when the client is connected, at once if it is.
+
+        Raises:
+            NotConnectedError: it is not running, or was closed meanwhile.
+            ConnectError: no connection could be opened, for good.
+            DisconnectedError: the connection was lost, for good.
+
+        Cancelling it changes nothing.
+        """
+        await self.life.until_connected()
+
     # sending
 
     async def send_message(self, message: Sendable) -> Any:
@@ -365,11 +371,6 @@ class Client(Gauges):
             msg = f"{self.name} has a handler, which takes its events: iterate without one"
             raise RuntimeError(msg)
         return Listener(self.inbox)
-
-    @property
-    def has_handler(self) -> bool:
-        """Whether a handler takes the events."""
-        return self._handler is not None
 
     async def _take_events(self) -> None:
         """Give an async handler one event after the other."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .correlation import Correlation
     from .delivery import Delivery
+    from .events import Handler
     from .heartbeat import HeartbeatHealth
     from .inbox import Inbox
     from .latency import LatencyStats
@@ -26,6 +27,7 @@ class Gauges:
     config: Config
     life: Life
     inbox: Inbox
+    _handler: Handler | None
     _requests: Correlation
     _sender: Sender
     _delivery: Delivery
@@ -35,6 +37,11 @@ class Gauges:
     def url(self) -> str:
         """The endpoint, without its secrets."""
         return self.config.safe_url
+
+    @property
+    def has_handler(self) -> bool:
+        """Whether a handler takes the events."""
+        return self._handler is not None
 
     def get_state(self) -> ClientState:
         """Return "connecting", "connected" or "disconnected"."""

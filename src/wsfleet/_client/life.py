@@ -30,7 +30,7 @@ from .interruption import Interruption
 from .loss import ended, refused, unprepared
 from .reading import Reading
 from .session import Session
-from .states import ENDED, ClientState, Phase, Step, after
+from .states import ENDED, ClientState, Phase, Step, after, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -143,7 +143,11 @@ class Life:
             self.connection.close(CloseCode.NORMAL_CLOSURE, "reconnecting")
         elif self.phase is Phase.WAITING:
             self._interrupt()
-        while self.phase is not Phase.CONNECTED or self.generation == generation:
+        await self.until_connected(generation)
+
+    async def until_connected(self, after_generation: int = -1) -> None:
+        """Return when a later connection is in use; raises as `reconnect` does."""
+        while self.phase is not Phase.CONNECTED or self.generation == after_generation:
             if not self.alive:
                 raise self._error or NotConnectedError(self._name, "closed")
             await self._moved.next()
@@ -389,14 +393,8 @@ class Life:
 
     def _move(self, step: Step, **facts: Any) -> None:
         self.phase = after(self.phase, step)
-        getattr(log, self._level(step))(step.value, **self.identity(), **facts)
+        level = level_of(step, asked_for=self._hurry or self._stopping)
+        getattr(log, level)(step.value, **self.identity(), **facts)
         self._moved.tell()
         for watcher in self.watchers:
             watcher(step)
-
-    def _level(self, step: Step) -> str:
-        if step in {Step.FAIL, Step.CRASH}:
-            return "error"
-        wanted = self._hurry or self._stopping
-        coping = step is Step.SCHEDULE or (step is Step.LOSE and not wanted)
-        return "warning" if coping else "info"

@@ -104,3 +104,17 @@ def after(phase: Phase, step: Step) -> Phase:
     except KeyError:
         msg = f"{step} cannot happen to a client that is {phase.value}: please report this bug"
         raise RuntimeError(msg) from None
+
+
+def level_of(step: Step, *, asked_for: bool) -> str:
+    """
+    Return how much attention a step deserves: "info", "warning" (we cope) or "error".
+
+    Args:
+        step: what happens.
+        asked_for: whether somebody asked for the end of the connection.
+    """
+    if step in {Step.FAIL, Step.CRASH}:
+        return "error"
+    coping = step is Step.SCHEDULE or (step is Step.LOSE and not asked_for)
+    return "warning" if coping else "info"

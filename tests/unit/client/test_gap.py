@@ -9,6 +9,7 @@ import pytest
 from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
 from wsfleet import ClientSupervisor, Gap, Message, connect
+from wsfleet.errors import NotConnectedError
 
 URL = "ws://fake/"
 
@@ -167,3 +168,30 @@ async def test_a_client_that_was_closed_begins_anew(network: FakeNetwork) -> Non
             await client.close()
 
     assert seen == []
+
+
+async def test_a_gap_can_be_filled_from_an_async_handler(network: FakeNetwork) -> None:
+    """Whoever awaits wait_connected() can ask for what was missed, however early it is told."""
+    venue = FakeVenue(network)
+    filled: list[Any] = []
+
+    async def handler(event: Any) -> None:
+        if isinstance(event, Gap):
+            await client.wait_connected()
+            filled.append(await client.request("history"))
+
+    async with connect(URL, opener=network, handler=handler, retry_delay=0.0) as client:
+        await client.wait_connected()
+        await client.subscribe("a")
+        venue.hold = True
+        venue.server.link.drop()
+        await anyio.sleep(1)
+        venue.server.link.send("early")
+        await anyio.sleep(1)
+        assert filled == []
+        venue.release()
+        await anyio.sleep(1)
+
+    assert filled == ["ok"]
+    with pytest.raises(NotConnectedError):
+        await client.wait_connected()
