@@ -44,13 +44,10 @@ class Health:
 
     def score(self, pending: int, now: float) -> float:
         """Return the health at `now` with so many requests in flight."""
-        fading = self._fading(now)
-        return (
-            100.0
-            - min(_PER_PENDING * pending, _MOST_PENDING)
-            - min(_PER_SECOND * self._worst * fading, _MOST_LATENCY)
-            - min(_PER_ERROR * self._errors * fading, _MOST_ERRORS)
-        )
+        # What is remembered was held to its most when it was noted.
+        past = (_PER_SECOND * self._worst + _PER_ERROR * self._errors) * self._fading(now)
+        present = _PER_PENDING * pending
+        return 100.0 - past - (min(_MOST_PENDING, present))
 
     def _fading(self, now: float) -> float:
         return math.exp2((self._at - now) / HALF_LIFE) if now > self._at else 1.0

@@ -118,9 +118,10 @@ class Life:
         How users see it; a socket may be lost before the task that lives its life has learnt
         it.
         """
-        if self.phase is Phase.CONNECTED and not (self.connection and self.connection.open):
-            return ClientState.DISCONNECTED
-        return self.phase.state
+        connection = self.connection
+        if connection is None:
+            return self.phase.state
+        return ClientState.CONNECTED if connection.open else ClientState.DISCONNECTED
 
     async def close(self) -> None:
         """End it, politely; returns when its socket is gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from wsfleet._client.client import Client
 from wsfleet._client.states import ClientState
@@ -39,6 +39,8 @@ class Candidate(Protocol):
         """
 
 
+_CONNECTED: Final = ClientState.CONNECTED
+
 Discovery: TypeAlias = Callable[[], Iterable[Candidate] | Awaitable[Iterable[Candidate]]]
 """Names the candidates for one message; sync or async."""
 
@@ -67,10 +69,20 @@ def is_connected(candidate: Candidate) -> bool:
     Raises:
         TypeError: it is no candidate at all.
     """
+    check_candidate(candidate)
+    return candidate.get_state() == _CONNECTED
+
+
+def check_candidate(candidate: Candidate) -> None:
+    """
+    Hold what a discovery named to what routing needs.
+
+    Raises:
+        TypeError: it is no candidate at all.
+    """
     if not isinstance(candidate, Client) and not isinstance(candidate, Candidate):
         msg = (
             f"client_discovery named {type(candidate).__name__}, which lacks name, get_state, "
             "get_health or send_message; nothing was sent"
         )
         raise TypeError(msg)
-    return candidate.get_state() == ClientState.CONNECTED

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from .candidates import is_connected
+from .candidates import check_candidate, is_connected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -61,9 +61,8 @@ class Router:
         Raises:
             TypeError: something among them is no candidate.
         """
-        if len(candidates) > SMALL and (drawn := _draw_two(candidates, tried)) is not None:
-            first, second = drawn
-            return second if second.get_health() > first.get_health() + TOLERANCE else first
+        if len(candidates) > SMALL and (drawn := _draw(candidates, tried)) is not None:
+            return drawn
         return self._next_in_turn(candidates, tried)
 
     def _next_in_turn(
@@ -90,17 +89,18 @@ class Router:
             del self._turns[next(iter(self._turns))]
 
 
-def _draw_two(
-    candidates: Sequence[Candidate], tried: Collection[Candidate]
-) -> tuple[Candidate, Candidate] | None:
-    first: Candidate | None = None
+def _draw(candidates: Sequence[Candidate], tried: Collection[Candidate]) -> Candidate | None:
+    size = len(candidates)
     for _ in range(_DRAWS):
-        drawn = candidates[int(random.random() * len(candidates))]  # noqa: S311 - spreads load
-        if drawn is first or not _is_fit(drawn, tried):
-            continue
-        if first is not None:
-            return first, drawn
-        first = drawn
+        first = candidates[int(random.random() * size)]  # noqa: S311 - spreads load
+        second = candidates[int(random.random() * size)]  # noqa: S311 - spreads load
+        check_candidate(first)
+        check_candidate(second)
+        clearly_healthier = second.get_health() > first.get_health() + TOLERANCE
+        chosen = second if clearly_healthier else first
+        # Only the better one is looked at closely: in a large pool that is what costs time.
+        if _is_fit(chosen, tried):
+            return chosen
     return None
 
 
