@@ -31,7 +31,7 @@ class Beats:
     __slots__ = ("_heartbeats", "_interval", "_present", "_watchful", "record")
 
     def __init__(self, heartbeats: Sequence[Heartbeat], interval: float, size: int) -> None:
-        self.record = HeartbeatRecord(size)
+        self.record: HeartbeatRecord = HeartbeatRecord(size)
         self._heartbeats = heartbeats
         self._interval = interval
         self._present: tuple[Beat, ...] = ()

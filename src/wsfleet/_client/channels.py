@@ -73,7 +73,7 @@ class Claim:
     __slots__ = ("error", "names")
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
+        self.names: tuple[str, ...] = names
         self.error: Exception | None = None
 
 

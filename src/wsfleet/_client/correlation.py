@@ -28,7 +28,7 @@ class Correlation:
     __slots__ = ("_last_id", "_own", "_own_ids", "client", "waiting")
 
     def __init__(self, client: str) -> None:
-        self.client = client
+        self.client: str = client
         self.waiting: dict[RequestId, Awaiting] = {}
         self._own = 0
         self._own_ids = itertools.count(1)

@@ -58,7 +58,7 @@ class Subscriptions:
         restore: bool,
         crashed: Callable[[Exception], None],
     ) -> None:
-        self.channels = Channels()
+        self.channels: Channels = Channels()
         self._client = client
         self._venue = venue
         self._restore = restore
