@@ -129,29 +129,24 @@ class Delivery:
         self._deliver(Message(data))
 
     def _on_watched(self, data: Any) -> None:
+        if not self._is_taken(data):
+            self._unwatched(data)
+
+    def _on_watched_text(self, text: str) -> None:
+        """Decode each message for those who watch; the user gets it undecoded."""
+        if not self._is_taken(json_or_text(text.encode())):
+            self._unwatched(text)
+
+    def _is_taken(self, data: Any) -> bool:
+        """Show a message to who watches; whether it is for nobody else."""
         assert self._watch is not None
         try:
             taken = self._watch(data)
         except Exception as exc:  # noqa: BLE001 - a user's heartbeat or venue; it reaches the owner
             self._crashed(exc)
-            return
-        if taken:
-            self.received += 1
-        else:
-            self._unwatched(data)
-
-    def _on_watched_text(self, text: str) -> None:
-        """Decode each message for those who watch; the user gets it undecoded."""
-        assert self._watch is not None
-        try:
-            taken = self._watch(json_or_text(text.encode()))
-        except Exception as exc:  # noqa: BLE001 - a user's heartbeat or venue; it reaches the owner
-            self._crashed(exc)
-            return
-        if taken:
-            self.received += 1
-        else:
-            self._unwatched(text)
+            taken = True
+        self.received += taken
+        return taken
 
     def _deliver(self, event: Event) -> None:
         self._call(self._take, event)

@@ -6,40 +6,17 @@ Rule: a message that a heartbeat takes is for nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from .heartbeat import check_seconds
+from .matching import Matcher, matches
 
 if TYPE_CHECKING:
     from .messages import Sendable
     from .pulse import Pulse
-
-Matcher: TypeAlias = str | Mapping[str, Any] | Callable[[Any], object]
-"""
-Tells one kind of message: a str equals it, a mapping is part of it (mappings in it, too), a
-function says whether it is one.
-"""
-
-
-def matches(matcher: Matcher, data: Any) -> bool:
-    """Whether decoded data is what a matcher tells."""
-    if isinstance(matcher, Mapping):
-        return _contains(data, matcher)
-    if isinstance(matcher, str):
-        return bool(data == matcher)
-    return bool(matcher(data))
-
-
-def _contains(whole: Any, part: Any) -> bool:
-    if not isinstance(part, Mapping):
-        return bool(whole == part)
-    return isinstance(whole, dict) and all(
-        key in whole and _contains(whole[key], value) for key, value in part.items()
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,10 @@ How many crashes are too many, counted as OTP's supervisors count restarts (`sup
 
 from __future__ import annotations
 
+import math
 from collections import deque
+
+from wsfleet.errors import ConfigError
 
 
 class RestartIntensity:
@@ -15,11 +18,18 @@ class RestartIntensity:
     Args:
         max_restarts: crashes that are tolerated within the window.
         max_seconds: its length.
+
+    Raises:
+        ConfigError: a number that can never work.
     """
 
     __slots__ = ("_crashes", "max_restarts", "max_seconds")
 
     def __init__(self, max_restarts: int, max_seconds: float) -> None:
+        if max_restarts < 0:
+            raise ConfigError("max_restarts", f"must be 0 or more, not {max_restarts!r}")
+        if not 0 < max_seconds < math.inf:
+            raise ConfigError("max_seconds", "must be more than 0 seconds, and finite")
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
         self._crashes: deque[float] = deque()

@@ -9,6 +9,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from wsfleet._client.matching import contains
+
 Payload: TypeAlias = str | bytes
 Sendable: TypeAlias = str | bytes | Mapping[str, Any]
 Reply: TypeAlias = Sendable | list[Sendable] | None
@@ -63,7 +65,7 @@ def matches(expected: Expected, message: Payload) -> bool:
             pattern: re.Pattern[Any] = expected
             return isinstance(message, type(pattern.pattern)) and bool(pattern.search(message))
         case Mapping():
-            return _contains(_json(message), expected)
+            return contains(_json(message), expected)
         case _:
             return bool(expected(message))
 
@@ -88,11 +90,3 @@ def _json(message: Payload) -> object:
         return json.loads(message)
     except ValueError:
         return None
-
-
-def _contains(whole: object, part: object) -> bool:
-    if not isinstance(part, Mapping):
-        return whole == part
-    return isinstance(whole, dict) and all(
-        key in whole and _contains(whole[key], value) for key, value in part.items()
-    )

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
 from wsfleet import Client, ClientState, connect
 from wsfleet.errors import (
     ConnectRefusedError,
@@ -17,14 +16,10 @@ from wsfleet.errors import (
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from tests.unit.fakes import FakeNetwork
+
 URL = "ws://fake/"
 REFUSED = ConnectRefusedError(URL, "nobody listens")
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
 
 
 async def test_close_is_idempotent_and_final(network: FakeNetwork) -> None:

@@ -1,23 +1,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
 from wsfleet import ClientSupervisor, Gap, Message, connect
 from wsfleet.errors import NotConnectedError
 
+if TYPE_CHECKING:
+    from tests.unit.fakes import FakeNetwork
+
 URL = "ws://fake/"
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -19,12 +19,6 @@ URL = "ws://fake/"
 BEAT = PingPong(interval=10.0, timeout=3.0)
 
 
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
-
-
 def pings(network: FakeNetwork) -> list[bytes]:
     """Return the pings that the latest connection got."""
     link = network.server().link

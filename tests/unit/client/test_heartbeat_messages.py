@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
-from tests.unit.venue import FakeVenue
 from wsfleet import (
     ClientPing,
     ClientState,
@@ -24,24 +22,14 @@ from wsfleet.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from tests.unit.fakes import FakeNetwork
+    from tests.unit.venue import FakeVenue
     from wsfleet import Pulse
 
 URL = "ws://fake/"
 TEST_REQUEST = {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
 BEAT = {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "heartbeat"}}
 TESTED = JsonRpcHeartbeat(interval=10.0, timeout=3.0)
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
-
-
-@pytest.fixture
-def venue(network: FakeNetwork) -> FakeVenue:
-    """Return the venue at the URL."""
-    return FakeVenue(network)
 
 
 @pytest.mark.parametrize("decode", ["json", "raw", str.upper])

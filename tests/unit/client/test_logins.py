@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
 from wsfleet import ClientSupervisor, TokenBucket, connect, venues
 from wsfleet.errors import (
@@ -21,6 +20,8 @@ from wsfleet.venues import Batch, Grant, Login, Venue
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+
+    from tests.unit.fakes import FakeNetwork
 
 URL = "ws://fake/"
 DERIBIT = replace(
@@ -39,12 +40,6 @@ def token(number: int, expires_in: float = 900.0) -> dict[str, Any]:
         "refresh_token": f"refresh-{number}",
         "expires_in": expires_in,
     }
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
 
 
 @pytest.fixture

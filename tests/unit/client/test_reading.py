@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import pytest
 
-from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
 from wsfleet import Gap, JsonRpcHeartbeat, Message, connect
 from wsfleet.venues import Venue
 
+if TYPE_CHECKING:
+    from tests.unit.fakes import FakeNetwork
+
 URL = "ws://fake/"
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
 
 
 async def test_a_full_inbox_pauses_the_next_connection_too(network: FakeNetwork) -> None:

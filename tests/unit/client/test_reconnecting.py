@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import FakeNetwork
 from wsfleet import ClientState, connect
 from wsfleet._client.backoff import MAX_RETRY_AFTER, Backoff
 from wsfleet._client.states import Phase
@@ -23,14 +22,10 @@ from wsfleet.errors import (
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from tests.unit.fakes import FakeNetwork
+
 URL = "ws://fake/"
 REFUSED = ConnectRefusedError(URL, "nobody listens")
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
 
 
 @given(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
 from tests.unit.venue import FakeVenue
 from wsfleet import ClientSupervisor, Message, TokenBucket, connect, venues
 from wsfleet.errors import NotConnectedError
@@ -18,18 +17,14 @@ from wsfleet.venues import Venue
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from tests.unit.fakes import FakeNetwork
+
 URL = "ws://fake/"
 TOKEN = {"access_token": "access", "refresh_token": "refresh", "expires_in": 900.0}
 DERIBIT = replace(
     venues.deribit(client_id="id", client_secret="hush", session="bot"), limiter=None
 )
 HELLO = Venue(calls=({"jsonrpc": "2.0", "method": "hello"},))
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
 
 
 @pytest.fixture

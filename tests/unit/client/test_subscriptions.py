@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
-from tests.unit.venue import FakeVenue
 from wsfleet import Gap, Message, TokenBucket, UnmatchedResponse, connect, venues
 from wsfleet.errors import (
     ConfigError,
@@ -22,19 +20,10 @@ from wsfleet.venues import Ack, Batch, Venue
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
+    from tests.unit.fakes import FakeNetwork
+    from tests.unit.venue import FakeVenue
+
 URL = "ws://fake/"
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
-
-
-@pytest.fixture
-def venue(network: FakeNetwork) -> FakeVenue:
-    """Return the venue at the URL."""
-    return FakeVenue(network)
 
 
 async def test_a_channel_is_confirmed_and_removed(

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.unit.fakes import FakeNetwork
-from tests.unit.venue import FakeVenue
 from wsfleet import SplitLimiter, TokenBucket, connect
 from wsfleet._client.messages import method_of
 from wsfleet.errors import ConfigError, NotConnectedError, SubscriptionRejectedError
@@ -16,6 +14,9 @@ from wsfleet.venues import Ack, Batch, Venue, json_rpc_ack, json_rpc_batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tests.unit.fakes import FakeNetwork
+    from tests.unit.venue import FakeVenue
 
 URL = "ws://fake/"
 ONE_BY_ONE = Venue(batch_size=1)
@@ -25,18 +26,6 @@ BUSY = {"code": 10028, "message": "busy"}
 def read_busy(batch: Batch, response: Any) -> Ack:
     """Read answers of a venue that may be busy."""
     return json_rpc_ack(batch, response, frozenset({10028}))
-
-
-@pytest.fixture
-def network() -> FakeNetwork:
-    """Return a network without servers."""
-    return FakeNetwork()
-
-
-@pytest.fixture
-def venue(network: FakeNetwork) -> FakeVenue:
-    """Return the venue at the URL."""
-    return FakeVenue(network)
 
 
 async def test_who_wants_a_channel_keeps_it(network: FakeNetwork, venue: FakeVenue) -> None:
