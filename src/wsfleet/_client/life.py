@@ -200,9 +200,7 @@ class Life:
 
     def _begin(self, announce: Callable[[], None]) -> None:
         if self.alive:
-            raise RuntimeError(
-                f"{self._name} is running already: one task at a time lives a client's life"
-            )
+            raise RuntimeError(f"{self._name} is running already: one task at a time runs it")
         self.clock, self.new_waiter = running_clock()
         if self.phase in {Phase.NEW, Phase.CLOSED}:
             self.owner.forget()

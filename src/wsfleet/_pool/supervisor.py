@@ -129,7 +129,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         children = []
         for spec in self._specs:
             child = self._adopt(spec)
-            self._tasks.start_soon(self._keep, child, None)  # who is adopted has an end
+            self._tasks.start_soon(self._keep, child)  # who is adopted has an end
             children.append(child)
         for child in children:
             await child.settled.wait()
@@ -201,7 +201,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             **options,
         )
         child = self._adopt(spec)
-        await self._tasks.start(self._start, child)
+        await self._tasks.start(self._keep, child)
         child.scope.shield = True  # see _keep
         if not child.client.life.generation:
             await child.done.wait()
@@ -252,10 +252,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             self._merged.add(client)
         return child
 
-    async def _start(self, child: Child, *, task_status: TaskStatus[Client]) -> None:
-        await self._keep(child, task_status)
-
-    async def _keep(self, child: Child, task_status: TaskStatus[Client] | None) -> None:
+    async def _keep(
+        self, child: Child, *, task_status: TaskStatus[Client] | None = None
+    ) -> None:
         reason = "stopped"
         # Only the end of the block ends a child: a cancellation that hits both would cut its
         # goodbye short, and `_stop_all` gives it a deadline. One that somebody waits for can be
