@@ -116,6 +116,9 @@ async def balanced(job: Job) -> Measured:
     """Send over a pool of `size` clients."""
     async with ClientSupervisor() as pool:
         await start(pool, job, job.size)
+        # What a connection takes at its first message, here and in the kernel, is its opening's.
+        for client in pool.list_clients():
+            await client.send_message({"id": 0, "method": "method"})
         watch = Watch()
         for number in range(job.count):
             await pool.send_balanced({"id": number, "method": "method"})
