@@ -89,6 +89,7 @@ class Decoder:
 
     __slots__ = (
         "_busy",
+        "_collected_text_factory",
         "_first",
         "_fragments",
         "_inflater",
@@ -113,6 +114,10 @@ class Decoder:
         self._receiver = receiver
         self._max_size = max_message_size
         self._text_factory = text_factory
+        # What came in pieces is a bytearray, which `bytes.decode` does not take.
+        self._collected_text_factory: Callable[[bytes | bytearray], Any] = (
+            _decode_collected if text_factory is decode_utf8 else text_factory  # type: ignore[assignment]
+        )
         self._inflater = inflater
         self._stopped = False
         self._busy = False
@@ -270,11 +275,11 @@ class Decoder:
         compressed = (self._opened_by or first) & _RSV1
         return self._max_size + (self._max_size >> 3) + 64 if compressed else self._max_size
 
-    def _take(self, first: int, payload: bytes) -> None:
+    def _take(self, first: int, payload: bytes | bytearray) -> None:
         """Take a frame that is whole, and was judged."""
         opcode = first & _OPCODE
         if opcode >= _FIRST_CONTROL:
-            self._take_control(opcode, payload)
+            self._take_control(opcode, bytes(payload))
             return
         if opcode != Opcode.CONT:
             self._opened_by = first
@@ -292,7 +297,7 @@ class Decoder:
             self._stopped = True
             self._receiver.on_close(*parse_close(payload))
 
-    def _finish_message(self, payload: bytes) -> None:
+    def _finish_message(self, payload: bytes | bytearray) -> None:
         first, self._opened_by = self._opened_by, 0
         if self._fragments.size:
             self._fragments.add(payload)
@@ -301,13 +306,17 @@ class Decoder:
             assert self._inflater is not None
             payload = self._inflater.inflate(payload, self._max_size)
         if first & _OPCODE == Opcode.BINARY:
-            self._receiver.on_binary(payload)
+            self._receiver.on_binary(bytes(payload))
             return
         try:
-            text = self._text_factory(payload)
+            text = self._collected_text_factory(payload)
         except UnicodeDecodeError:
             raise _not_utf8() from None
         self._receiver.on_text(text)
+
+
+def _decode_collected(payload: bytes | bytearray) -> str:
+    return payload.decode()
 
 
 def _read_header(data: bytes, pos: int) -> tuple[int, int] | None:

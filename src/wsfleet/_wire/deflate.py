@@ -109,7 +109,7 @@ class Inflater:
         self._takeover = takeover
         self._stream: zlib._Decompress | None = None  # made when first needed: it takes memory
 
-    def inflate(self, payload: bytes, max_size: int | None) -> bytes:
+    def inflate(self, payload: bytes | bytearray, max_size: int | None) -> bytes:
         """
         Return a message.
 
@@ -118,7 +118,7 @@ class Inflater:
         """
         stream = self._stream or zlib.decompressobj(-self._bits)
         try:
-            message = self._inflate(stream, payload + _TAIL, max_size)
+            message = self._inflate(stream, b"".join((payload, _TAIL)), max_size)
         except zlib.error:
             raise _not_deflated() from None
         if not self._takeover:

@@ -1,47 +1,33 @@
 """
 A payload that comes in pieces.
 
-Rule 1: every byte is copied at most twice, however many pieces there are.
-Rule 2: what is held takes hardly more memory than its bytes: an object for each of a million
-tiny pieces would take thirty times as much, and a peer chooses how small they are.
+Rule 1: every byte is copied a fixed number of times, however many pieces there are.
+Rule 2: a piece is copied when it comes and let go: the memory of a read is then used for the
+next one, which on Linux takes half the time of fresh memory.
+Rule 3: what is held takes hardly more memory than its bytes, however small a peer makes them.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-_FEW: Final = 1024
-
 
 class Pieces:
-    """
-    Bytes that are collected and taken whole.
+    """Bytes that are collected and taken whole."""
 
-    Attributes:
-        size: of all that is held.
-    """
-
-    __slots__ = ("_blocks", "_pieces", "size")
+    __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self.size: int = 0
-        self._blocks: list[bytes] = []
-        self._pieces: list[bytes] = []
+        self._held = bytearray()
 
-    def add(self, piece: bytes) -> None:
-        """Hold a piece more; an empty one takes no room."""
-        if not piece:
-            return
-        self.size += len(piece)
-        self._pieces.append(piece)
-        if len(self._pieces) == _FEW:
-            self._blocks.append(b"".join(self._pieces))
-            self._pieces = []
+    @property
+    def size(self) -> int:
+        """How many are held."""
+        return len(self._held)
 
-    def take(self) -> bytes:
-        """Return all of them, joined, and hold nothing."""
-        whole = b"".join(self._blocks + self._pieces)
-        self.size = 0
-        self._blocks = []
-        self._pieces = []
+    def add(self, piece: bytes | bytearray) -> None:
+        """Hold a piece more."""
+        self._held += piece
+
+    def take(self) -> bytearray:
+        """Return all of them, and hold nothing."""
+        whole, self._held = self._held, bytearray()
         return whole

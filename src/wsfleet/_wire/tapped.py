@@ -75,7 +75,8 @@ class TappedConnection(Connection):
 
 
 def _tapped_text(tap: Tap, text_factory: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def take(payload: bytes) -> Any:
+    def take(payload: bytes | bytearray) -> Any:
+        payload = bytes(payload)
         data = text_factory(payload)  # what is not UTF-8 is no message
         tap("in", Opcode.TEXT, payload)
         return data
