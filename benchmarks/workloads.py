@@ -111,6 +111,8 @@ def _pool() -> list[Workload]:
         Workload(POOL, f"{size} clients", "balanced", "asyncio", 10_000, size, OURS)
         for size in (1, 10, 100, 1000, 5000)
     ]
+    title = "send_message over any of 5000"
+    found.append(Workload(POOL, title, "scattered", "asyncio", 10_000, 5000, OURS))
     return found
 
 

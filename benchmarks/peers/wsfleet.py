@@ -7,6 +7,7 @@ Compression is off, as with the peers: the server does not offer it.
 from __future__ import annotations
 
 import gc
+import random
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.common import Job, Measured
+    from wsfleet import Client
 
 
 def options(job: Job) -> dict[str, Any]:
@@ -115,14 +117,31 @@ async def single(job: Job) -> Measured:
 async def balanced(job: Job) -> Measured:
     """Send over a pool of `size` clients."""
     async with ClientSupervisor() as pool:
-        await start(pool, job, job.size)
-        # What a connection takes at its first message, here and in the kernel, is its opening's.
-        for client in pool.list_clients():
-            await client.send_message({"id": 0, "method": "method"})
+        await start_warm(pool, job)
         watch = Watch()
         for number in range(job.count):
             await pool.send_balanced({"id": number, "method": "method"})
         return watch.read()
+
+
+async def scattered(job: Job) -> Measured:
+    """Send over the same clients as `balanced`, each time over any of them."""
+    async with ClientSupervisor() as pool:
+        clients = await start_warm(pool, job)
+        watch = Watch()
+        for number in range(job.count):
+            client = clients[int(random.random() * job.size)]
+            await client.send_message({"id": number, "method": "method"})
+        return watch.read()
+
+
+async def start_warm(pool: ClientSupervisor, job: Job) -> list[Client]:
+    """Start clients that have sent: what a first message takes is the opening's."""
+    await start(pool, job, job.size)
+    clients = pool.list_clients()
+    for client in clients:
+        await client.send_message({"id": 0, "method": "method"})
+    return clients
 
 
 async def hold(job: Job) -> Measured:
