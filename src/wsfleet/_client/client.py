@@ -130,7 +130,7 @@ class Client(Gauges):
             requests=self._requests,
             limiter=limiter,
             preparation=Preparation(
-                config.safe_url, config.venue, self._subscriptions, config.request_timeout
+                life.url, config.venue, self._subscriptions, config.request_timeout
             ),
             channels=self._subscriptions.channels.held,
             await_gap=self._delivery.await_gap,
@@ -145,7 +145,7 @@ class Client(Gauges):
         )
 
     def __repr__(self) -> str:
-        return f"<Client {self.name} {self.life.phase.value} {self.config.safe_url}>"
+        return f"<Client {self.name} {self.life.phase.value} {self.url}>"
 
     # life
 

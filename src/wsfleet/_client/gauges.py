@@ -36,7 +36,7 @@ class Gauges:
     @property
     def url(self) -> str:
         """The endpoint, without its secrets."""
-        return self.config.safe_url
+        return self.life.url
 
     @property
     def has_handler(self) -> bool:

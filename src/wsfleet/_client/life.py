@@ -78,7 +78,7 @@ class Life:
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: Callable[[], Waiter] = AnyWaiter
         self._name = name
-        self._url = config.safe_url
+        self.url: str = config.safe_url
         self._config = config
         self._open = partial(opener, config.endpoint())
         self._backoff = Backoff(config.retry_delay, config.max_backoff, config.retry_count)
@@ -260,7 +260,7 @@ class Life:
         self._refusal = None
         try:
             with self._interruptible():
-                await turn_to_connect(self._config.connect_limiter, self._url, self.crash)
+                await turn_to_connect(self._config.connect_limiter, self.url, self.crash)
                 self._since = self.clock()
                 connection = await self._open(self.owner.sink)
         except ConnectError as error:
@@ -275,7 +275,7 @@ class Life:
         if self._refusal is not None:
             return refused(self._refusal)
         if self.generation == openings:
-            return unprepared(self._url, connection.ending)
+            return unprepared(self.url, connection.ending)
         return ended(self._name, connection.ending)
 
     def _take_up(self, connection: Connection) -> Session:
@@ -389,7 +389,7 @@ class Life:
 
     def identity(self) -> dict[str, Any]:
         """Return the keys that each of its log entries has."""
-        return {"client": self._name, "url": self._url, "generation": self.generation}
+        return {"client": self._name, "url": self.url, "generation": self.generation}
 
     def _move(self, step: Step, **facts: Any) -> None:
         self.phase = after(self.phase, step)

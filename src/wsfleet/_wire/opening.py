@@ -78,6 +78,11 @@ class Endpoint:
     text_factory: Callable[[bytes], Any]
     connection: Callable[..., Connection] = Connection
 
+    @property
+    def shown(self) -> str:
+        """The URL without its secrets."""
+        return redact_url(self.url)
+
 
 async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
     """
@@ -88,18 +93,19 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
 
     Cancelling it leaves nothing open.
     """
-    shown = redact_url(endpoint.url)
     try:
         with anyio.fail_after(endpoint.timeout):
             return await _follow(endpoint, sink)
     except httpx_ws.WebSocketUpgradeError as exc:
-        raise rejection(exc.response, shown) from None
+        raise rejection(exc.response, endpoint.shown) from None
     except httpx_ws.WebSocketDisconnect:
-        raise rejection(httpx.Response(httpx.codes.FORBIDDEN), shown) from None
+        raise rejection(httpx.Response(httpx.codes.FORBIDDEN), endpoint.shown) from None
     except HandshakeError as exc:
-        raise HandshakeRejectedError(shown, str(exc), httpx.codes.SWITCHING_PROTOCOLS) from exc
+        raise HandshakeRejectedError(
+            endpoint.shown, str(exc), httpx.codes.SWITCHING_PROTOCOLS
+        ) from exc
     except FOREIGN_ERRORS as exc:
-        raise connect_error(exc, shown, endpoint.timeout) from exc
+        raise connect_error(exc, endpoint.shown, endpoint.timeout) from exc
 
 
 async def _follow(endpoint: Endpoint, sink: Sink) -> Connection:
