@@ -193,3 +193,10 @@ def fuzz(session: nox.Session) -> None:
     session.run(
         "python", "-m", "tests.fuzz", f"--folder={session.create_tmp()}", *session.posargs
     )
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Keep a fleet busy over bad networks (`-- --seconds 600`; `-- --loop trio`)."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.soak", *session.posargs)
