@@ -25,7 +25,7 @@ from .inbox import Inbox, Listener
 from .latency import LatencyWindow
 from .life import Life
 from .message_log import MessageLog
-from .messages import outgoing, result_of
+from .messages import outgoing, outgoing_request, result_of
 from .owner import Owner
 from .preparation import Preparation
 from .recorder import Recorder
@@ -296,7 +296,8 @@ class Client(Gauges):
         if params is not None:
             message["params"] = params
         limit = self.config.request_timeout if timeout is None else timeout
-        response = await self._sender.exchange(outgoing(message), request_id, limit)
+        ready = outgoing_request(message, request_id)
+        response = await self._sender.exchange(ready, request_id, limit)
         return result_of(response, self.config.venue.temporary)
 
     # subscribing

@@ -24,9 +24,10 @@ class Waiter(Protocol):
     def set(self, value: object) -> None:
         """Give the result; only the first counts."""
 
-    async def wait(self, timeout: float) -> Any:
+    async def wait(self, deadline: float) -> Any:
         """
-        Return the result, or `EXPIRED` after so many seconds. Cancelling it loses nothing.
+        Return the result, or `EXPIRED` at that time of the loop's clock. Cancelling it loses
+        nothing.
         """
 
 
@@ -41,8 +42,8 @@ class _AsyncioWaiter:
         if not self._future.done():
             self._future.set_result(value)
 
-    async def wait(self, timeout: float) -> Any:
-        timer = self._loop.call_later(timeout, self.set, EXPIRED)
+    async def wait(self, deadline: float) -> Any:
+        timer = self._loop.call_at(deadline, self.set, EXPIRED)
         try:
             return await self._future
         finally:
@@ -64,9 +65,9 @@ class AnyWaiter:
             self._value = value
             self._event.set()
 
-    async def wait(self, timeout: float) -> Any:
-        """Return the result, or `EXPIRED` after so many seconds."""
-        with anyio.move_on_after(timeout):
+    async def wait(self, deadline: float) -> Any:
+        """Return the result, or `EXPIRED` at that time of the loop's clock."""
+        with anyio.CancelScope(deadline=deadline):
             await self._event.wait()
         return self._value
 

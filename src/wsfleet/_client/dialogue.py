@@ -72,7 +72,7 @@ class Dialogue:
         await self.turn(call, timeout)
         waiter = self._new_waiter()
         self.say(call, waiter.set, counted=True)
-        answer = await waiter.wait(timeout)
+        answer = await waiter.wait(anyio.current_time() + timeout)
         if isinstance(answer, Exception):
             raise answer
         if not isinstance(answer, dict):

@@ -63,12 +63,14 @@ def outgoing(message: Sendable) -> Outgoing:
             nothing was sent.
         UnicodeEncodeError: the text has surrogates, which UTF-8 cannot carry; nothing was sent.
     """
+    if type(message) is dict:  # the common case, and abstract classes are slow to ask
+        return Outgoing(_encode_json(message), False, _request_id_in_mapping(message), message)
     if isinstance(message, str):
         return Outgoing(message.encode(), False, _request_id_in_text(message), message)
     if isinstance(message, bytes):
         return Outgoing(message, True, None, message)
     if isinstance(message, Mapping):
-        plain = message if isinstance(message, dict) else dict(message)
+        plain = dict(message)
         return Outgoing(_encode_json(plain), False, _request_id_in_mapping(plain), message)
     if isinstance(message, bytearray | memoryview):
         return Outgoing(bytes(message), True, None, message)
@@ -76,6 +78,16 @@ def outgoing(message: Sendable) -> Outgoing:
         f"a message is str, bytes or a mapping, not {type(message).__name__}; nothing was sent"
     )
     raise TypeError(msg)
+
+
+def outgoing_request(message: dict[str, Any], request_id: RequestId) -> Outgoing:
+    """
+    Make a request ready for the wire.
+
+    Raises:
+        TypeError: it is not JSON-able; nothing was sent.
+    """
+    return Outgoing(_encode_json(message), False, request_id, message)
 
 
 def _request_id_in_text(text: str) -> RequestId | None:

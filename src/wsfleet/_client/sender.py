@@ -109,7 +109,7 @@ class Sender:
             if connection.full:
                 await self._room_within(connection, request_id, left)
             self._hand_over(connection, message)
-            answer = await waiter.wait(started_at + left - life.clock())
+            answer = await waiter.wait(started_at + left)
         finally:
             self._requests.remove(request_id, waiter)
         now = life.clock()
