@@ -44,7 +44,7 @@ async def run_demo() -> int:
         pool = await stack.enter_async_context(ClientSupervisor(specs))
         tally = Tally(pool)
         await _live_through(servers[0], pool, tally)
-        return show_summary(tally)
+    return show_summary(tally)  # when all is closed, so that it is the last thing to read
 
 
 async def _live_through(victim: DemoServer, pool: ClientSupervisor, tally: Tally) -> None:
