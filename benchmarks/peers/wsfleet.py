@@ -141,6 +141,7 @@ async def start_warm(pool: ClientSupervisor, job: Job) -> list[Client]:
     clients = pool.list_clients()
     for client in clients:
         await client.send_message({"id": 0, "method": "method"})
+    gc.collect()
     return clients
 
 
