@@ -102,7 +102,8 @@ async def soak(seconds: float, rng: random.Random) -> int:
         f"{reconnects} reconnects; objects {before} -> {after}; memory {memory} -> {peak} KiB"
     )
     accounted = tally.sent == sum(tally.outcomes.values())
-    return 0 if accounted and reconnects and after <= before * GROWTH + 100 else 1
+    small = after <= before * GROWTH + 100 and peak <= memory * GROWTH
+    return 0 if accounted and reconnects and small else 1
 
 
 async def run_for(

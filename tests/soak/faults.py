@@ -66,6 +66,7 @@ class Endpoint:
         self._server.refuse(503, times=0)
         await self._proxy.thaw()
         await self._server.start()
+        self._server.clear()  # what it remembers is not the fleet's
 
 
 WAYS = ("reset", "freeze", "slow", "cut", "down", "refuse")
