@@ -83,4 +83,4 @@ class Beats:
 
 def _is_watchful(heartbeat: Heartbeat) -> TypeGuard[Watchful]:
     # isinstance() of a Protocol takes as long as making the rest of a client.
-    return hasattr(heartbeat, "takes")
+    return callable(getattr(heartbeat, "takes", None))

@@ -202,7 +202,7 @@ class Config:
                 "decode", 'must be "json", "raw" or a function from str to anything'
             )
         # isinstance() of a Protocol takes longer than all the rest of this.
-        if not all(hasattr(heartbeat, "run") for heartbeat in self._own_heartbeats()):
+        if not all(callable(getattr(each, "run", None)) for each in self._own_heartbeats()):
             raise ConfigError(
                 "heartbeat", "must be a heartbeat such as PingPong(), several, or None"
             )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -261,6 +262,7 @@ async def test_what_a_heartbeat_of_ones_own_is_shown(network: FakeNetwork) -> No
         lambda: ClientPing(message="", answer="", timeout=-1.0),
         lambda: ServerBeat(expects="", timeout=float("inf")),
         lambda: connect(URL, heartbeat=[PingPong(), "ping"]),  # type: ignore[list-item]
+        lambda: connect(URL, heartbeat=SimpleNamespace(run=None)),
     ],
 )
 async def test_nonsense_is_refused(make: Any) -> None:
