@@ -68,12 +68,17 @@ PYTHONS = installed_pythons()
 
 
 @cache
-def wheel() -> str:
-    """Build the wheel that would be published, once a run: the tests get this and not src."""
+def wheel(python: str) -> str:
+    """
+    Build the wheel that would be published, once for each Python: the tests get this, not src.
+
+    It is built from the source distribution, so that this is tested, too.
+    """
     beside = Path(sys.executable).parent
     uv = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ['PATH']}") or "uv"
     folder = tempfile.mkdtemp(prefix="wsfleet-wheel-")
-    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT], check=True)
+    built_by = (uv, "build", "--quiet", f"--python={python}", "--out-dir", folder, ROOT)
+    subprocess.run(built_by, check=True)
     (built,) = Path(folder).glob("*.whl")
     return built.as_uri()
 
@@ -83,17 +88,20 @@ def install(session: nox.Session, *groups: str, resolution: str = "highest") -> 
     chosen = [f"--group={group}" for group in groups]
     # uv calls direct what it is given, which what a wheel asks for is not.
     needed = ("--requirements=pyproject.toml", "--extra=cli", "--extra=testing")
+    if resolution == "highest":
+        needed += ("--extra=speed",)
     session.install(*needed, *chosen, f"--resolution={resolution}", "--upgrade")
-    session.install(f"wsfleet @ {wheel()}", "--no-deps", "--reinstall-package=wsfleet")
+    python = session.python if isinstance(session.python, str) else sys.executable
+    session.install(f"wsfleet @ {wheel(python)}", "--no-deps", "--reinstall-package=wsfleet")
 
 
-def run_tests(session: nox.Session) -> None:
+def run_tests(session: nox.Session, **environment: str) -> None:
     """Run pytest and measure it, forgetting what an earlier run of this session measured."""
     data = f".coverage.{session.name}"
     for file in ROOT.glob(f"{data}.*"):
         file.unlink()
-    measured = {"COVERAGE_FILE": data}
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=measured)
+    environment["COVERAGE_FILE"] = data
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=environment)
 
 
 @nox.session
@@ -123,9 +131,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def tests_lowest(session: nox.Session) -> None:
-    """Test the wheel against exactly the oldest dependencies that it promises to work with."""
+    """
+    Test the wheel against exactly the oldest dependencies that it promises to work with, and
+    without whatever is there for speed alone.
+    """
     install(session, "tests", resolution="lowest-direct")
-    run_tests(session)
+    run_tests(session, WSFLEET_NO_EXTENSIONS="1")
 
 
 @nox.session

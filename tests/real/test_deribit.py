@@ -11,6 +11,7 @@ from wsfleet import ClientSupervisor, Gap, Message, connect, recording, venues
 from wsfleet.errors import (
     DisconnectedError,
     JsonRpcError,
+    NotConnectedError,
     SessionRejectedError,
     SubscriptionRejectedError,
 )
@@ -186,7 +187,7 @@ async def test_beyond_the_rate_the_venue_answers_10028() -> None:
         async def ask() -> None:
             try:
                 await client.request("public/get_time")
-            except (JsonRpcError, DisconnectedError) as error:
+            except (JsonRpcError, DisconnectedError, NotConnectedError) as error:
                 outcomes.append(error)
 
         async with connect(server.url, venue=unlimited, retry_count=None) as client:

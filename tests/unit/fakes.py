@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anyio
 import msgspec
 
-from wsfleet._wire.frames import Opcode, close_payload, mask, parse_close
+from wsfleet._wire.frames import Opcode, close_payload, parse_close
 from wsfleet._wire.handshake import Agreed
+from wsfleet._wire.masking import mask
 from wsfleet.errors import ConnectRefusedError
 
 if TYPE_CHECKING:

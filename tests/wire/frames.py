@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from wsfleet._wire.decoder import Decoder
+from wsfleet._wire.decoder import Decoder, FrameByFrame
 from wsfleet._wire.frames import Opcode, ProtocolViolation
 
 TEXT, BINARY, CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
@@ -54,13 +54,18 @@ class Recorder:
         self.got.append(("close", code, reason))
 
 
-def decode(*reads: bytes, limit: int | None = None, **options: Any) -> list[Any]:
+def decode(
+    *reads: bytes,
+    limit: int | None = None,
+    decoder: type[FrameByFrame] = Decoder,
+    **options: Any,
+) -> list[Any]:
     """Return what a decoder makes of the reads; a violation is the last entry, by its code."""
     recorder = Recorder()
-    decoder = Decoder(recorder, max_message_size=limit, **options)
+    decoding = decoder(recorder, max_message_size=limit, **options)
     try:
         for read in reads:
-            decoder.feed(read)
+            decoding.feed(read)
     except ProtocolViolation as violation:
         recorder.got.append(violation.code)
     return recorder.got

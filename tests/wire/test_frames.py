@@ -10,11 +10,11 @@ from wsfleet._wire.frames import (
     Opcode,
     ProtocolViolation,
     close_payload,
-    encode,
     is_valid_received_close_code,
-    mask,
     parse_close,
 )
+from wsfleet._wire.masking import mask
+from wsfleet._wire.speedups import encode
 
 
 def slow_mask(payload: bytes, key: bytes) -> bytes:

@@ -20,7 +20,8 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from wsfleet._wire.deflate import Deflate, accept
-from wsfleet._wire.frames import Opcode, close_payload, encode
+from wsfleet._wire.frames import Opcode, close_payload
+from wsfleet._wire.speedups import encode
 
 from .frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, decode, frame
 

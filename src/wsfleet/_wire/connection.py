@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from .decoder import Decoder
-from .frames import CloseCode, Opcode, ProtocolViolation, close_payload, encode
+from .frames import CloseCode, Opcode, ProtocolViolation, close_payload
 from .signals import Changes, Latch
+from .speedups import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,7 +214,7 @@ class Connection:
         self.paused = False
         self._link.resume_reading()
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes | memoryview) -> None:
         self.reads += 1
         try:
             self._decoder.feed(data)

@@ -42,7 +42,7 @@ class Link(Protocol):
 
     def start(
         self,
-        feed: Callable[[bytes], None],
+        feed: Callable[[bytes | memoryview], None],
         ended: Callable[[Exception | None], None],
         writable: Callable[[], None],
     ) -> None:
@@ -50,7 +50,7 @@ class Link(Protocol):
         Begin to deliver.
 
         Args:
-            feed: called with bytes as they arrive.
+            feed: called with bytes as they arrive; a view of them is good for that call only.
             ended: called once, with what broke the link or None at its orderly end.
             writable: called each time that a full link has room again.
         """

@@ -43,7 +43,7 @@ class PollLink(PullLink):
 
     def start(
         self,
-        feed: Callable[[bytes], None],
+        feed: Callable[[bytes | memoryview], None],
         ended: Callable[[Exception | None], None],
         writable: Callable[[], None],
     ) -> None:

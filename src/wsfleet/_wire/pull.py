@@ -59,7 +59,7 @@ class PullLink:
         self._resumed.set()
         self._scope = anyio.CancelScope()
         self._aborted = False
-        self._feed: Callable[[bytes], None] = _nowhere
+        self._feed: Callable[[bytes | memoryview], None] = _nowhere
         self._ended: Callable[[Exception | None], None] = _nowhere
         self._writable: Callable[[], None] = _nothing
 
@@ -69,7 +69,7 @@ class PullLink:
 
     def start(
         self,
-        feed: Callable[[bytes], None],
+        feed: Callable[[bytes | memoryview], None],
         ended: Callable[[Exception | None], None],
         writable: Callable[[], None],
     ) -> None:

@@ -1,0 +1,40 @@
+"""
+Which twins of the codec's hot parts run: those in C, where they were compiled, or those in
+plain Python.
+
+`WSFLEET_NO_EXTENSIONS=1` in the environment asks for Python.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from . import masking, pieces, straight
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+try:
+    from . import _speedups
+except ImportError:  # there was no compiler for it
+    _compiled: ModuleType | None = None
+else:
+    _compiled = _speedups
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=_speedups.forget_keys)
+
+WANTED: Final = not os.environ.get("WSFLEET_NO_EXTENSIONS")
+"""Whether what is faster than plain Python may be used."""
+
+COMPILED: Final = WANTED and _compiled is not None
+"""Whether the codec runs in C."""
+
+if TYPE_CHECKING or not COMPILED:
+    StraightDecoder = straight.StraightDecoder
+    Pieces = pieces.Pieces
+    encode = masking.encode
+else:
+    StraightDecoder = _speedups.StraightDecoder
+    Pieces = _speedups.Pieces
+    encode = _speedups.encode

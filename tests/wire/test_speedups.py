@@ -1,0 +1,245 @@
+"""What runs in C gives what its twin in Python gives."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import wsfleet
+from wsfleet._wire import masking, pieces, speedups, straight
+from wsfleet._wire.decoder import Decoder, FrameByFrame
+from wsfleet._wire.deflate import Inflater
+from wsfleet._wire.frames import Opcode
+
+from .frames import BINARY, CONT, PING, STREAMS, TEXT, Recorder, decode, frame
+from .frames import pieces as cut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INSTALLED = Path(__file__).parents[2] / "src" not in Path(wsfleet.__file__).parents
+compiled = pytest.mark.skipif(not speedups.COMPILED, reason="runs in plain Python here")
+
+
+class PlainDecoder(FrameByFrame, straight.StraightDecoder):
+    """Decodes in plain Python, whatever was compiled."""
+
+    pieces = pieces.Pieces
+
+
+@pytest.mark.skipif(not INSTALLED, reason="a checkout has what was compiled in it, or not")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")
+def test_where_there_is_a_compiler_the_codec_is_compiled() -> None:
+    """Whoever installs from source with a compiler gets the fast codec, unless they say no."""
+    assert speedups.COMPILED is not bool(os.environ.get("WSFLEET_NO_EXTENSIONS"))
+
+
+def upper(payload: bytes) -> str:
+    """Decode in a way of a user's own."""
+    assert type(payload) is bytes
+    return payload.decode().upper()
+
+
+@compiled
+@given(
+    stream=STREAMS.filter(bool),
+    changes=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=3),
+    cuts=st.lists(st.integers(0, 1 << 20), max_size=8),
+    limit=st.sampled_from([None, 0, 10, 1000, 65_536]),
+    text_factory=st.sampled_from([bytes.decode, upper]),
+    as_view=st.booleans(),
+)
+def test_both_decode_the_same(  # noqa: PLR0917 - Hypothesis names them
+    stream: bytes,
+    changes: list[tuple[int, int]],
+    cuts: list[int],
+    limit: int | None,
+    text_factory: Callable[[bytes], str],
+    as_view: bool,
+) -> None:
+    """Frames right and damaged, in one read or in many, mean the same to both."""
+    damaged = bytearray(stream)
+    for place, byte in changes:
+        damaged[place % len(damaged)] = byte
+    reads: list[Any] = cut(bytes(damaged), cuts)
+    options: dict[str, Any] = {"limit": limit, "text_factory": text_factory}
+
+    plainly = decode(*reads, decoder=PlainDecoder, **options)
+
+    if as_view:
+        reads = [memoryview(read) for read in reads]
+    assert plainly == decode(*reads, **options)
+
+
+@compiled
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 300, 65_535, 65_536, 70_000])
+@pytest.mark.parametrize("more", [0, 1, 5])
+def test_both_read_lengths_of_any_form(size: int, more: int) -> None:
+    """A message of any length is read alike, alone and among others."""
+    reads = [
+        frame(TEXT, b"a" * size) * 2 + frame(BINARY, b"b" * size)[:-1],
+        b"b"[: size + more],
+    ]
+
+    assert decode(*reads, decoder=PlainDecoder) == decode(*reads)
+
+
+@compiled
+@pytest.mark.parametrize(
+    "head",
+    [b"\x81\x7e\x00\x7d", b"\x81\x7f" + b"\0" * 6 + b"\xff\xff", b"\x81\x7f" + b"\xff" * 8],
+)
+def test_both_refuse_lengths_in_a_longer_form(head: bytes) -> None:
+    """A length that is not in its shortest form, or negative, fails the connection."""
+    assert decode(head + b"x" * 70_000, decoder=PlainDecoder) == [1002]
+    assert decode(head + b"x" * 70_000) == [1002]
+
+
+@compiled
+@given(
+    opcode=st.sampled_from(list(Opcode)),
+    payload=st.one_of(st.binary(max_size=300), st.integers(65_500, 65_600).map(bytes)),
+    is_compressed=st.booleans(),
+)
+def test_both_encode_the_same(opcode: Opcode, payload: bytes, is_compressed: bool) -> None:
+    """A frame is the same from both, but for its key."""
+    ours = speedups.encode(opcode, payload, compressed=is_compressed)
+    plain = masking.encode(opcode, payload, compressed=is_compressed)
+
+    head = len(plain) - len(payload) - 4
+    assert plain[:head] == ours[:head]
+    assert len(plain) == len(ours)
+    assert masking.mask(ours[head + 4 :], ours[head : head + 4]) == payload
+
+
+@compiled
+@given(
+    added=st.lists(st.lists(st.one_of(st.binary(max_size=9), st.text(max_size=9))), max_size=4),
+    announced=st.integers(0, 1 << 40),
+)
+def test_both_hold_pieces_alike(added: list[list[bytes | str]], announced: int) -> None:
+    """What was added in pieces is taken whole, as bytes or as text, and only once."""
+    ours, plain = speedups.Pieces(), pieces.Pieces()
+    for each in added:
+        for piece in each:
+            data = piece.encode() if isinstance(piece, str) else piece
+            ours.add(memoryview(data), announced)
+            plain.add(data, announced)
+            assert plain.size == ours.size
+        assert text_or_error(plain) == text_or_error(ours)
+        for piece in each:
+            data = piece.encode() if isinstance(piece, str) else piece
+            ours.add(data)
+            plain.add(data)
+        assert plain.take() == ours.take()
+        assert ours.size == 0
+
+
+def text_or_error(held: Any) -> str | None:
+    """Take the text; None where it is none."""
+    try:
+        text: str = held.take_text()
+    except UnicodeDecodeError:
+        return None
+    return text
+
+
+@compiled
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: speedups.encode(1),  # type: ignore[call-arg]
+        lambda: speedups.encode("1", b""),  # type: ignore[arg-type]
+        lambda: speedups.encode(1, "text"),  # type: ignore[arg-type]
+        lambda: speedups.Pieces().add(),  # type: ignore[call-arg]
+        lambda: speedups.Pieces().add("text"),  # type: ignore[arg-type]
+        lambda: speedups.Pieces().add(b"", b""),  # type: ignore[arg-type]
+        speedups.StraightDecoder,
+        lambda: speedups.StraightDecoder(Recorder(), "10", bytes.decode),  # type: ignore[arg-type]
+        lambda: Decoder(Recorder(), max_message_size=None).feed("text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_is_a_type_error(call: Callable[[], object]) -> None:
+    """A mistake of ours in calling what is compiled is an error, not a crash."""
+    with pytest.raises(TypeError):
+        call()
+
+
+@compiled
+def test_a_decoder_that_was_not_set_up_says_so() -> None:
+    """A subclass that forgets its base's set-up is an error, not a crash."""
+    with pytest.raises(RuntimeError, match="not set up"):
+        Decoder.__new__(Decoder).feed(b"\x81\x00")
+
+
+@compiled
+def test_less_than_nothing_cannot_be_announced() -> None:
+    """A negative number of bytes to come is an error, not a crash."""
+    with pytest.raises(ValueError, match="less than nothing"):
+        speedups.Pieces().add(b"", -1)
+
+
+def live_a_little() -> None:
+    """Go every way that there is, the wrong ones included."""
+    big = frame(TEXT, b"t" * 100_000)
+    parts = frame(TEXT, "é".encode()[:1], fin=False) + frame(CONT, "é".encode()[1:])
+    wrong = (b"\x81\xff", frame(TEXT, b"\xff"), frame(CONT), frame(BINARY, b"x" * 2000))
+    for last in (b"", *wrong):
+        decode(
+            big[:50], big[50:] + parts + frame(PING) + frame(BINARY, b"b") + last, limit=150_000
+        )
+    decode(frame(BINARY, b"x" * 2000), limit=1000)
+    decode(frame(TEXT, b"x", rsv=4), inflater=Inflater(15, takeover=True))
+    with suppress(ValueError):
+        decode(frame(TEXT, b"x"), text_factory=int)
+    for payload in (b"", b"x" * 70_000):
+        speedups.encode(TEXT, payload, compressed=True)
+    held = speedups.Pieces()
+    held.add(b"\xff", 1000)
+    text_or_error(held)
+
+
+@compiled
+def test_nothing_is_left_behind() -> None:
+    """A decoder that lived and died, well or badly, leaves no memory in use."""
+    for _ in range(3):
+        live_a_little()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        live_a_little()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            live_a_little()
+        gc.collect()
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 5000
+
+
+@compiled
+def test_a_cycle_through_a_decoder_is_collected() -> None:
+    """A receiver that holds its decoder does not keep both alive for ever."""
+
+    class Holder(Recorder):
+        decoder: Decoder
+
+    gc.collect()
+    holder = Holder()
+    holder.decoder = Decoder(holder, max_message_size=None)
+    del holder
+
+    assert gc.collect() > 0
+    assert not [each for each in gc.get_objects() if type(each) is Holder]
