@@ -78,6 +78,9 @@ class FakeLink:
         if self.closing:
             ended(self.ended_with)
 
+    def is_closing(self) -> bool:
+        return self.closing
+
     def write(self, data: bytes) -> None:
         if self.closing:
             return

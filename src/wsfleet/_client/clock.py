@@ -5,59 +5,61 @@ The running event loop's clock and one-shot results, without anyio's dispatch at
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+import time
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
 from wsfleet._wire.loops import on_asyncio
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .patience import EXPIRED, Patience
 
-EXPIRED: Final = object()
-"""What a waiter returns when nothing came in time."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
 
 class Waiter(Protocol):
-    """One result that one task waits for."""
+    """
+    One result that one task awaits, or `EXPIRED` when its time is over.
+
+    Cancelling it loses nothing.
+    """
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Return the result, or `EXPIRED`."""
 
     def set(self, value: object) -> None:
         """Give the result; only the first counts."""
 
-    async def wait(self, deadline: float) -> Any:
-        """
-        Return the result, or `EXPIRED` at that time of the loop's clock. Cancelling it loses
-        nothing.
-        """
+    def close(self) -> None:
+        """Nobody waits any more."""
 
 
-class _AsyncioWaiter:
-    __slots__ = ("_future", "_loop")
+class NewWaiter(Protocol):
+    """Makes waiters for the running event loop."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[object] = self._loop.create_future()
-
-    def set(self, value: object) -> None:
-        if not self._future.done():
-            self._future.set_result(value)
-
-    async def wait(self, deadline: float) -> Any:
-        timer = self._loop.call_at(deadline, self.set, EXPIRED)
-        try:
-            return await self._future
-        finally:
-            timer.cancel()
+    def __call__(self, now: float, seconds: float) -> Waiter:
+        """Return one whose time begins now, by the loop's clock, and is over after seconds."""
 
 
 class AnyWaiter:
     """A waiter for any event loop."""
 
-    __slots__ = ("_event", "_value")
+    __slots__ = ("_deadline", "_event", "_value")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float, seconds: float) -> None:
         self._event = anyio.Event()
         self._value: object = EXPIRED
+        self._deadline = now + seconds
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Return the result, or `EXPIRED`."""
+        return self._wait().__await__()
+
+    async def _wait(self) -> Any:
+        with anyio.CancelScope(deadline=self._deadline):
+            await self._event.wait()
+        return self._value
 
     def set(self, value: object) -> None:
         """Give the result; only the first counts."""
@@ -65,15 +67,19 @@ class AnyWaiter:
             self._value = value
             self._event.set()
 
-    async def wait(self, deadline: float) -> Any:
-        """Return the result, or `EXPIRED` at that time of the loop's clock."""
-        with anyio.CancelScope(deadline=deadline):
-            await self._event.wait()
-        return self._value
+    def close(self) -> None:
+        """Nobody waits any more."""
 
 
-def running_clock() -> tuple[Callable[[], float], Callable[[], Waiter]]:
+def running_clock() -> tuple[Callable[[], float], NewWaiter]:
     """Return the running loop's clock, and what makes waiters for it."""
-    if on_asyncio():
-        return asyncio.get_running_loop().time, _AsyncioWaiter
-    return anyio.current_time, AnyWaiter
+    if not on_asyncio():
+        return anyio.current_time, AnyWaiter
+    loop = asyncio.get_running_loop()
+    return _clock_of(loop), Patience(loop)
+
+
+def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Return the clock itself where the loop only asks it: half the price."""
+    asks = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+    return time.monotonic if asks else loop.time

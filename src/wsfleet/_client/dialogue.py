@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wsfleet._wire.connection import Connection
 
-    from .clock import Waiter
+    from .clock import NewWaiter
     from .correlation import Correlation
     from .limits import Limiter
     from .messages import Outgoing, Sendable
@@ -46,7 +46,7 @@ class Dialogue:
         connection: Connection,
         requests: Correlation,
         limiter: Limiter | None,
-        new_waiter: Callable[[], Waiter],
+        new_waiter: NewWaiter,
     ) -> None:
         self._connection = connection
         self._requests = requests
@@ -70,9 +70,12 @@ class Dialogue:
         Cancelling it stops the waiting; a late response is ignored.
         """
         await self.turn(call, timeout)
-        waiter = self._new_waiter()
-        self.say(call, waiter.set, counted=True)
-        answer = await waiter.wait(anyio.current_time() + timeout)
+        waiter = self._new_waiter(anyio.current_time(), timeout)
+        try:
+            self.say(call, waiter.set, counted=True)
+            answer = await waiter
+        finally:
+            waiter.close()
         if isinstance(answer, Exception):
             raise answer
         if not isinstance(answer, dict):

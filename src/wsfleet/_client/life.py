@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from wsfleet._wire.opening import Endpoint
 
     from .callbacks import Callback
-    from .clock import Waiter
+    from .clock import NewWaiter
     from .config import Config
     from .loss import Loss
     from .owner import Owner
@@ -76,7 +76,7 @@ class Life:
         self.reading: Reading = Reading()
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
-        self.new_waiter: Callable[[], Waiter] = AnyWaiter
+        self.new_waiter: NewWaiter = AnyWaiter
         self._name = name
         self.url: str = config.safe_url
         self._config = config

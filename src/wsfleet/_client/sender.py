@@ -17,9 +17,9 @@ from anyio.lowlevel import checkpoint
 
 from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
 
-from .clock import EXPIRED
 from .dialogue import Dialogue
 from .health import Health
+from .patience import EXPIRED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,9 @@ class Sender:
             await connection.room()
         elif self.sent % _BURST == 0:
             await checkpoint()
+        else:
+            self._write(connection, message)
+            return
         self._hand_over(connection, message)
 
     def send_nowait(self, message: Outgoing) -> None:
@@ -102,16 +105,19 @@ class Sender:
         if self._gate is not None:
             left = await self._left_after(self._gate, message, timeout)
             connection = self._connection()
-        waiter = life.new_waiter()
-        self._requests.add(request_id, waiter)
         started_at = life.clock()
+        waiter = life.new_waiter(started_at, left)
         try:
+            self._requests.add(request_id, waiter)
             if connection.full:
                 await self._room_within(connection, request_id, left)
-            self._hand_over(connection, message)
-            answer = await waiter.wait(started_at + left)
+                self._hand_over(connection, message)
+            else:
+                self._write(connection, message)
+            answer = await waiter
         finally:
             self._requests.remove(request_id, waiter)
+            waiter.close()
         now = life.clock()
         if answer is EXPIRED:
             self.health.failed(now)

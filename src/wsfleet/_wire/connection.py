@@ -87,6 +87,7 @@ class Connection:
         "_deflater",
         "_ended",
         "_gone",
+        "_is_closing",
         "_link",
         "_owed_pong",
         "_room",
@@ -123,6 +124,7 @@ class Connection:
         self.on_control: Callable[[], None] | None = None
         self._sink = sink
         self._link = link
+        self._is_closing = link.is_closing
         deflate = agreed.deflate
         self._deflater: Deflater | None = None if deflate is None else deflate.deflater
         self._decoder = Decoder(
@@ -141,7 +143,7 @@ class Connection:
     @property
     def open(self) -> bool:
         """Whether a message can still be sent."""
-        return self.ending is None and not self._link.closing
+        return self.ending is None and not self._is_closing()
 
     @property
     def pumped(self) -> bool:
@@ -265,7 +267,7 @@ class Connection:
         if self.ending is not None:
             return
         self.ending = ending
-        if goodbye is not None and not self._link.closing:
+        if goodbye is not None and not self._is_closing():
             self._say_goodbye(goodbye)
             self.resume_reading()  # the peer's goodbye is to be heard
         self._ended.set()

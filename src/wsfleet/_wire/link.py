@@ -27,7 +27,7 @@ class Link(Protocol):
     One duplex stream of bytes after the upgrade.
 
     `write` takes the bytes whole, now, and never waits: whoever minds the size of the buffer
-    looks at `full` first. Once the link has ended, `write` does nothing and `closing` is True.
+    looks at `full` first. Once the link has ended, `write` does nothing.
     """
 
     pumped: ClassVar[bool]
@@ -36,8 +36,7 @@ class Link(Protocol):
     full: bool
     """Whether more than `HIGH_WATER` bytes wait to be taken by the network."""
 
-    @property
-    def closing(self) -> bool:
+    def is_closing(self) -> bool:
         """Whether bytes written now would be lost."""
 
     def start(

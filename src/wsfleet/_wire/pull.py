@@ -63,8 +63,7 @@ class PullLink:
         self._ended: Callable[[Exception | None], None] = _nowhere
         self._writable: Callable[[], None] = _nothing
 
-    @property
-    def closing(self) -> bool:
+    def is_closing(self) -> bool:
         return self._aborted
 
     def start(

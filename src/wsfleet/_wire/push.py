@@ -48,7 +48,6 @@ class PushLink(asyncio.BufferedProtocol):
         "_detached",
         "_ended",
         "_feed",
-        "_is_closing",
         "_lost",
         "_paused",
         "_read",
@@ -57,6 +56,7 @@ class PushLink(asyncio.BufferedProtocol):
         "_waiter",
         "_writable",
         "full",
+        "is_closing",
         "write",
     )
 
@@ -64,9 +64,9 @@ class PushLink(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.full: bool = False
-        # The transport's own, from the moment that there is one: a call less for each send.
+        # The transport's own, from the moment that there is one: two calls less for each send.
         self.write: Callable[[bytes], None]
-        self._is_closing: Callable[[], bool]
+        self.is_closing: Callable[[], bool]
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._read = _read_buffer.view
@@ -114,7 +114,7 @@ class PushLink(asyncio.BufferedProtocol):
         """Speak over `transport` from here on (TLS puts one above another)."""
         self._transport = transport
         self.write = transport.write
-        self._is_closing = transport.is_closing
+        self.is_closing = transport.is_closing
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
 
     def transport(self) -> asyncio.Transport:
@@ -164,10 +164,6 @@ class PushLink(asyncio.BufferedProtocol):
 
     # what a connection does with it
 
-    @property
-    def closing(self) -> bool:
-        return self._lost is not None or self._is_closing()
-
     def start(
         self,
         feed: Callable[[bytes | memoryview], None],
@@ -182,14 +178,14 @@ class PushLink(asyncio.BufferedProtocol):
         self._feed, self._ended, self._writable = feed, ended, writable
 
     def pause_reading(self) -> None:
-        if not self._paused and not self.closing:
+        if not self._paused and not self.is_closing():
             self._paused = True
             self.transport().pause_reading()
 
     def resume_reading(self) -> None:
         if self._paused:
             self._paused = False
-            if not self.closing:
+            if not self.is_closing():
                 self.transport().resume_reading()
 
     def abort(self) -> None:

@@ -1,0 +1,134 @@
+"""
+How answers are awaited on asyncio: one timer for all that were given the same time.
+
+A timer for each answer costs the event loop more than the rest of the waiting, and hardly any
+is ever needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+EXPIRED: Final = object()
+"""What is awaited has not come in time."""
+
+_MOST_LINES: Final = 64
+"""Different times for which a timer is kept for the next who is given as much."""
+
+
+class Patience:
+    """
+    Makes waiters whose result is `EXPIRED` when their time is over.
+
+    Args:
+        loop: theirs.
+    """
+
+    __slots__ = ("_lines", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop: asyncio.AbstractEventLoop = loop
+        self._lines: dict[float, _Line] | None = None  # an idle client does without
+
+    def __call__(self, now: float, seconds: float) -> AsyncioWaiter:
+        """
+        Return a waiter whose time begins now.
+
+        Args:
+            now: by the loop's clock.
+            seconds: after which it is over.
+        """
+        lines = self._lines
+        line = None if lines is None else lines.get(seconds)
+        if line is None:
+            line = self._new_line(seconds)
+        waiter = AsyncioWaiter(line, self.loop)
+        line.deadlines[waiter] = deadline = now + seconds
+        if line.timer is None:
+            line.timer = self.loop.call_at(deadline, line.end)
+        return waiter
+
+    def _new_line(self, seconds: float) -> _Line:
+        if self._lines is None:
+            self._lines = {}
+        line = _Line(self, seconds, is_kept=len(self._lines) < _MOST_LINES)
+        self._lines[seconds] = line
+        return line
+
+    def drop(self, line: _Line) -> None:
+        """
+        Forget a line in which nobody is left.
+
+        Args:
+            line: the one.
+        """
+        assert self._lines is not None
+        if self._lines.get(line.seconds) is line:
+            del self._lines[line.seconds]
+
+
+class _Line:
+    """Who waits equally long, in the order in which their time began, so also ends."""
+
+    __slots__ = ("_patience", "deadlines", "is_kept", "seconds", "timer")
+
+    def __init__(self, patience: Patience, seconds: float, *, is_kept: bool) -> None:
+        self.deadlines: dict[AsyncioWaiter, float] = {}
+        self.timer: asyncio.TimerHandle | None = None  # for the first
+        # Times that differ at each waiting would leave a line behind for each.
+        self.is_kept = is_kept
+        self._patience = patience
+        self.seconds = seconds
+
+    def end(self) -> None:
+        """End the waiting of those whose time is over, and come back for the next."""
+        loop = self._patience.loop
+        now = loop.time()
+        self.timer = None
+        ended = []
+        for waiter, deadline in self.deadlines.items():
+            if deadline > now:
+                self.timer = loop.call_at(deadline, self.end)
+                break
+            ended.append(waiter)
+        for waiter in ended:
+            waiter.set(EXPIRED)
+            waiter.close()
+        if not self.deadlines:
+            self._patience.drop(self)
+
+    def leave(self) -> None:
+        """Go: the last has left, and it is not kept."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self._patience.drop(self)
+
+
+class AsyncioWaiter:
+    """Awaits one result, or `EXPIRED`; made by `Patience`."""
+
+    __slots__ = ("_future", "_line")
+
+    def __init__(self, line: _Line, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[object] = asyncio.Future(loop=loop)
+        self._line = line
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Return the result."""
+        return self._future.__await__()
+
+    def set(self, value: object) -> None:
+        """Give the result; only the first counts."""
+        if not self._future.done():
+            self._future.set_result(value)
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        line = self._line
+        line.deadlines.pop(self, None)
+        if not line.is_kept and not line.deadlines:
+            line.leave()
