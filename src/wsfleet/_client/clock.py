@@ -36,24 +36,37 @@ class Waiter(Protocol):
 
 
 class NewWaiter(Protocol):
-    """Makes waiters for the running event loop."""
+    """Makes waiters for the event loop that runs."""
 
     def __call__(self, now: float, seconds: float) -> Waiter:
         """Return one whose time begins now, by the loop's clock, and is over after seconds."""
 
+    def stop(self) -> None:
+        """Let go of what is shared by those who wait; nobody does any more."""
 
-class AnyWaiter:
-    """A waiter for any event loop."""
 
+class AnyPatience:
+    """Makes waiters for any event loop."""
+
+    __slots__ = ()
+
+    def __call__(self, now: float, seconds: float) -> Waiter:
+        """Return one whose time begins now, by the loop's clock, and is over after seconds."""
+        return _AnyWaiter(now + seconds)
+
+    def stop(self) -> None:
+        """Nothing is shared."""
+
+
+class _AnyWaiter:
     __slots__ = ("_deadline", "_event", "_value")
 
-    def __init__(self, now: float, seconds: float) -> None:
+    def __init__(self, deadline: float) -> None:
         self._event = anyio.Event()
         self._value: object = EXPIRED
-        self._deadline = now + seconds
+        self._deadline = deadline
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Return the result, or `EXPIRED`."""
         return self._wait().__await__()
 
     async def _wait(self) -> Any:
@@ -62,19 +75,18 @@ class AnyWaiter:
         return self._value
 
     def set(self, value: object) -> None:
-        """Give the result; only the first counts."""
         if not self._event.is_set():
             self._value = value
             self._event.set()
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        pass
 
 
 def running_clock() -> tuple[Callable[[], float], NewWaiter]:
     """Return the running loop's clock, and what makes waiters for it."""
     if not on_asyncio():
-        return anyio.current_time, AnyWaiter
+        return anyio.current_time, AnyPatience()
     loop = asyncio.get_running_loop()
     return _clock_of(loop), Patience(loop)
 

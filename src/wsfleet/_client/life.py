@@ -23,7 +23,7 @@ from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
 from .backoff import Backoff
 from .beats import Beats
 from .callbacks import Callbacks
-from .clock import AnyWaiter, running_clock
+from .clock import AnyPatience, running_clock
 from .dialogue import Dialogue
 from .gate import count_control, turn_to_connect
 from .interruption import Interruption
@@ -76,7 +76,7 @@ class Life:
         self.reading: Reading = Reading()
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
-        self.new_waiter: NewWaiter = AnyWaiter
+        self.new_waiter: NewWaiter = AnyPatience()
         self._name = name
         self.url: str = config.safe_url
         self._config = config
@@ -91,8 +91,7 @@ class Life:
         self._moved = Changes()
         self._finished: Latch | None = None
         self._announce: Callable[[], None] | None = None
-        self._stopping = False
-        self._hurry = False
+        self._stopping = self._hurry = False
         self._crash: Exception | None = None
         self._error: Exception | None = None
 
@@ -228,6 +227,7 @@ class Life:
         if self.alive:  # cancelled
             self._move(Step.CLOSE)
         self._callbacks = self._announce = None
+        self.new_waiter.stop()
         assert self._finished is not None
         self._finished.set()
 

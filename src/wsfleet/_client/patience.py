@@ -59,6 +59,13 @@ class Patience:
         self._lines[seconds] = line
         return line
 
+    def stop(self) -> None:
+        """Let go of the timers; nobody waits any more."""
+        lines, self._lines = self._lines, None
+        for line in lines.values() if lines else ():
+            if line.timer is not None:
+                line.timer.cancel()
+
     def drop(self, line: _Line) -> None:
         """
         Forget a line in which nobody is left.
@@ -66,8 +73,7 @@ class Patience:
         Args:
             line: the one.
         """
-        assert self._lines is not None
-        if self._lines.get(line.seconds) is line:
+        if self._lines is not None and self._lines.get(line.seconds) is line:
             del self._lines[line.seconds]
 
 

@@ -14,6 +14,7 @@ import httpx
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Iterable, Mapping
 
 _READ_SIZE: Final = 64 * 1024
 _LONGEST_HEAD: Final = 64 * 1024
@@ -26,8 +27,43 @@ KEY: Final = "wsfleet.key"
 """Extension of an answer that has the `Sec-WebSocket-Key` which it answers."""
 
 
+class Headers:
+    """
+    The header lines of a request, and no more: `httpx.Headers` takes as long as the request.
+
+    Args:
+        lines: names and values, in their order.
+    """
+
+    __slots__ = ("key", "lines", "names")
+
+    def __init__(self, lines: Iterable[tuple[str, str]]) -> None:
+        self.lines: list[tuple[bytes, bytes]] = []
+        self.names: set[str] = set()
+        self.key: str | None = None  # the `Sec-WebSocket-Key`
+        for name, value in lines:
+            self.add(name, value)
+
+    def add(self, name: str, value: str) -> None:
+        """Add a line."""
+        self.lines.append((name.encode("ascii"), value.encode("ascii")))
+        self.names.add(name.lower())
+
+    def setdefault(self, name: str, value: str) -> None:
+        """Add a line, if there is none of that name, which is in small letters."""
+        if name not in self.names:
+            self.add(name, value)
+
+    def update(self, more: Mapping[str, str]) -> None:
+        """Add lines, as httpx-ws does; there are none of those names."""
+        for name, value in more.items():
+            self.add(name, value)
+            if name.lower() == _KEY_HEADER:
+                self.key = value
+
+
 async def exchange(
-    stream: httpcore.AsyncNetworkStream, method: str, url: httpx.URL, headers: httpx.Headers
+    stream: httpcore.AsyncNetworkStream, method: str, url: httpx.URL, headers: Headers
 ) -> httpx.Response:
     """
     Send a request without a body, and return the head of its answer.
@@ -39,9 +75,11 @@ async def exchange(
         OSError: the connection broke.
     """
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
-    raw = headers.raw if "host" in headers else [(b"host", url.netloc), *headers.raw]
+    lines = headers.lines
+    if "host" not in headers.names:
+        lines = [(b"host", url.netloc), *lines]
     try:
-        request = h11.Request(method=method, target=url.raw_path, headers=raw)
+        request = h11.Request(method=method, target=url.raw_path, headers=lines)
         await stream.write(http.send(request) + http.send(h11.EndOfMessage()))
         answer = await _read_head(http, stream)
     except h11.ProtocolError as exc:
@@ -53,7 +91,7 @@ async def exchange(
         extensions={
             "http_version": b"HTTP/" + answer.http_version,
             "network_stream": Continued(http.trailing_data[0], stream),
-            KEY: headers.get(_KEY_HEADER),
+            KEY: headers.key,
         },
     )
 

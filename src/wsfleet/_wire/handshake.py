@@ -73,28 +73,38 @@ def check_answer(
         raise HandshakeError(
             f"the server answered in {http_version.decode('latin-1')}, which has no upgrades"
         )
-    if not _names(headers, "upgrade", "websocket"):
+    fields = _fields(headers)
+    if not _names(fields, "upgrade", "websocket"):
         raise HandshakeError("the server switched to something that is not websocket")
-    if not _names(headers, "connection", "upgrade"):
+    if not _names(fields, "connection", "upgrade"):
         raise HandshakeError("the server's Connection header does not say upgrade")
-    if headers.get_list("sec-websocket-accept") != [accept_key(key)]:
+    if fields.get("sec-websocket-accept") != [accept_key(key)]:
         raise HandshakeError(
             "the server's Sec-WebSocket-Accept is missing or wrong: is it a WebSocket server?"
         )
+    extensions = fields.get("sec-websocket-extensions")
     try:
-        deflate = accept(headers.get("sec-websocket-extensions"), offered_deflate)
+        deflate = accept(", ".join(extensions) if extensions else None, offered_deflate)
     except ExtensionError as exc:
         raise HandshakeError(str(exc)) from exc
-    return Agreed(_chosen_subprotocol(headers, subprotocols), deflate)
+    return Agreed(_chosen_subprotocol(fields, subprotocols), deflate)
 
 
-def _names(headers: httpx.Headers, header: str, token: str) -> bool:
-    values = headers.get_list(header, split_commas=True)
+def _fields(headers: httpx.Headers) -> dict[str, list[str]]:
+    """Return the values of each name, from one pass over the headers."""
+    fields: dict[str, list[str]] = {}
+    for name, value in headers.raw:
+        fields.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    return fields
+
+
+def _names(fields: dict[str, list[str]], header: str, token: str) -> bool:
+    values = ",".join(fields.get(header, ())).split(",")
     return any(value.strip().lower() == token for value in values)
 
 
-def _chosen_subprotocol(headers: httpx.Headers, offered: Sequence[str]) -> str | None:
-    chosen = headers.get_list("sec-websocket-protocol")
+def _chosen_subprotocol(fields: dict[str, list[str]], offered: Sequence[str]) -> str | None:
+    chosen = fields.get("sec-websocket-protocol")
     if not chosen:
         return None
     if len(chosen) > 1 or chosen[0] not in offered:

@@ -20,7 +20,7 @@ import httpx_ws
 from wsfleet.errors import HandshakeRejectedError
 
 from .connection import Connection, Sink
-from .exchange import KEY, Continued
+from .exchange import KEY, Continued, Headers
 from .handshake import Agreed, HandshakeError, check_answer
 from .link import LINK, Link
 from .poll import PollLink
@@ -177,11 +177,12 @@ async def _way(
     return await resources.enter_async_context(client), shown, {REAL_URL: url}
 
 
-def _headers(endpoint: Endpoint) -> httpx.Headers:
-    headers = httpx.Headers(endpoint.headers)
+def _headers(endpoint: Endpoint) -> Headers | httpx.Headers:
+    is_ours = endpoint.http_client is None and endpoint.proxy is None
+    headers = Headers(endpoint.headers) if is_ours else httpx.Headers(endpoint.headers)
     headers.setdefault("user-agent", USER_AGENT)
     if endpoint.compression is not None:
-        headers["sec-websocket-extensions"] = endpoint.compression.offer()
+        headers.setdefault("sec-websocket-extensions", endpoint.compression.offer())
     if endpoint.http_client is None and "@" in endpoint.url:
         headers.setdefault("authorization", _basic_auth(parse_url(endpoint.url)))
     return headers

@@ -152,15 +152,14 @@ class PushLink(asyncio.BufferedProtocol):
         """Keep the socket when the HTTP machinery is closed."""
         self._detached = True
 
-    async def wait_for_bytes(self, timeout: float | None) -> None:
+    async def wait_for_bytes(self) -> None:
         """Return once there are bytes to take, or there will be no more."""
-        async with asyncio.timeout(timeout):
-            while not self._received and self._lost is None:
-                self._waiter = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
+        while not self._received and self._lost is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     # what a connection does with it
 
@@ -199,37 +198,36 @@ class PushLink(asyncio.BufferedProtocol):
 
 
 class PushStream(httpcore.AsyncNetworkStream):
-    """A `PushLink` as httpcore wants to see it, until a connection takes the link over."""
+    """
+    A `PushLink` as httpcore wants to see it, until a connection takes the link over.
+
+    Its timeouts do nothing: one deadline is around the whole of an upgrade.
+    """
 
     def __init__(self, link: PushLink) -> None:
-        self._link = link
+        self.link: PushLink = link
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """
-        Return bytes, or b"" at the end and once the link was detached.
-
-        Raises:
-            TimeoutError: nothing came in time.
-        """
-        if self._link.detached:
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        """Return bytes, or b"" at the end and once the link was detached."""
+        if self.link.detached:
             return b""
-        await self._link.wait_for_bytes(timeout)
-        return self._link.take(max_bytes)
+        await self.link.wait_for_bytes()
+        return self.link.take(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         """Hand an upgrade request over; it is small enough not to wait for."""
-        self._link.write(buffer)
+        self.link.write(buffer)
 
     async def aclose(self) -> None:
         """Drop the socket, unless it was detached: then it is not httpcore's to close."""
-        if not self._link.detached:
-            self._link.abort()
+        if not self.link.detached:
+            self.link.abort()
 
     async def start_tls(
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         """
         Speak TLS from here on.
@@ -237,31 +235,38 @@ class PushStream(httpcore.AsyncNetworkStream):
         Raises:
             ssl.SSLError: the certificate or the handshake was refused.
             OSError: the connection broke.
-            TimeoutError: it took too long.
         """
-        plain = self._link.transport()
+        plain = self.link.transport()
         try:
-            async with asyncio.timeout(timeout):
-                secure = await start_tls(plain, self._link, ssl_context, server_hostname)
+            secure = await start_tls(plain, self.link, ssl_context, server_hostname)
         except BaseException:
             plain.abort()
             raise
-        self._link.use(secure)
+        self.link.use(secure)
         return self
 
     def get_extra_info(self, info: str) -> Any:
         """Return the link, or what the transport knows under that name."""
-        return self._link if info == LINK else self._link.transport().get_extra_info(info)
+        return self.link if info == LINK else self.link.transport().get_extra_info(info)
+
+
+def is_detached(stream: httpcore.AsyncNetworkStream) -> bool:
+    """Whether a connection has taken over the link below a stream: nothing is left to close."""
+    return isinstance(stream, PushStream) and stream.link.detached
 
 
 class PushBackend(httpcore.AsyncNetworkBackend):
-    """Opens `PushStream`s; httpcore takes it where it would take its own."""
+    """
+    Opens `PushStream`s; httpcore takes it where it would take its own.
+
+    Its timeouts do nothing: one deadline is around the whole of an upgrade.
+    """
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ARG002
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -270,11 +275,9 @@ class PushBackend(httpcore.AsyncNetworkBackend):
 
         Raises:
             OSError: the name did not resolve (`socket.gaierror`), or nobody answered.
-            TimeoutError: it took too long.
         """
-        async with asyncio.timeout(timeout):
-            sock = await open_socket(host, port, local_address)
-            transport, link = await _hand_over(sock)
+        sock = await open_socket(host, port, local_address)
+        transport, link = await _hand_over(sock)
         for option in socket_options or ():
             transport.get_extra_info("socket").setsockopt(*option)
         return PushStream(link)

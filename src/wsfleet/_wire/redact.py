@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from urllib.parse import urlsplit, urlunsplit
 
 _HIDDEN = "***"
 
 
+@functools.lru_cache(maxsize=256)  # a fleet connects to few, again and again
 def redact_url(url: str) -> str:
     """Return `url` with its userinfo and the values of its query replaced by `***`."""
     parts = urlsplit(url)

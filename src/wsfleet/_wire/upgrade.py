@@ -18,11 +18,13 @@ import httpx
 
 from .exchange import exchange
 from .loops import on_asyncio
-from .push import PushBackend
+from .push import PushBackend, is_detached
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
+
+    from .exchange import Headers
 
 _PUSH: Final = PushBackend()
 _PULL: Final = httpcore.AnyIOBackend()
@@ -74,7 +76,7 @@ class UpgradeClient(httpx.AsyncClient):
         method: str,
         url: str,
         *,
-        headers: httpx.Headers,
+        headers: Headers,
         **_: object,
     ) -> AsyncGenerator[httpx.Response]:
         """
@@ -92,8 +94,9 @@ class UpgradeClient(httpx.AsyncClient):
                 stream = await socket.start_tls(self._context(), host)
             yield await exchange(stream, method, parts, headers)
         finally:
-            with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
-                await socket.aclose()
+            if not is_detached(socket):
+                with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                    await socket.aclose()
 
     def _context(self) -> ssl.SSLContext:
         context = self._ssl_context or default_ssl_context()
