@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -90,8 +90,12 @@ def outgoing_request(message: dict[str, Any], request_id: RequestId) -> Outgoing
     return Outgoing(_encode_json(message), False, request_id, message)
 
 
+_BEFORE_MEMBERS: Final = "{ \t\r\n"
+"""What a JSON object begins with, and may stand before it (RFC 8259 section 2)."""
+
+
 def _request_id_in_text(text: str) -> RequestId | None:
-    if '"id"' not in text:
+    if text[:1] not in _BEFORE_MEMBERS or '"id"' not in text:
         return None
     envelope = read_envelope(text)
     return None if envelope is None or envelope.is_response else envelope.id

@@ -491,7 +491,7 @@ next_key(unsigned char key[KEY_SIZE])
 }
 
 static void
-mask(unsigned char *restrict to, const unsigned char *restrict from, Py_ssize_t size,
+mask_into(unsigned char *restrict to, const unsigned char *restrict from, Py_ssize_t size,
      const unsigned char key[KEY_SIZE])
 {
     uint64_t wide;
@@ -527,7 +527,7 @@ client_frame(int first, const unsigned char *payload, Py_ssize_t size)
         Py_DECREF(frame);
         return NULL;
     }
-    mask(out + head + KEY_SIZE, payload, size, out + head);
+    mask_into(out + head + KEY_SIZE, payload, size, out + head);
     return frame;
 }
 
@@ -558,10 +558,32 @@ encode(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyO
     return frame;
 }
 
+PyDoc_STRVAR(mask_doc, "mask(payload, key)\n--\n\n"
+                       "Return the payload XORed with the repeated 4-byte key.");
+
+static PyObject *
+mask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyBytes_Check(args[1]) || PyBytes_GET_SIZE(args[1]) != KEY_SIZE) {
+        PyErr_SetString(PyExc_TypeError, "mask() takes a payload, and a key of 4 bytes");
+        return NULL;
+    }
+    Py_buffer payload;
+    if (PyObject_GetBuffer(args[0], &payload, PyBUF_SIMPLE) < 0)
+        return NULL;
+    PyObject *masked = PyBytes_FromStringAndSize(NULL, payload.len);
+    if (masked != NULL)
+        mask_into((unsigned char *)PyBytes_AS_STRING(masked), payload.buf, payload.len,
+                  (unsigned char *)PyBytes_AS_STRING(args[1]));
+    PyBuffer_Release(&payload);
+    return masked;
+}
+
 /* ----------------------------------------------------------------------------- the module */
 
 static PyMethodDef functions[] = {
     {"encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL | METH_KEYWORDS, encode_doc},
+    {"mask", (PyCFunction)(void (*)(void))mask, METH_FASTCALL, mask_doc},
     {"forget_keys", forget_keys, METH_NOARGS, forget_keys_doc},
     {NULL},
 };

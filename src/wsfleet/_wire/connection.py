@@ -15,6 +15,7 @@ import anyio
 
 from .decoder import Decoder
 from .frames import CloseCode, Opcode, ProtocolViolation, close_payload
+from .outbox import PIECE, Outbox
 from .signals import Changes, Latch
 from .speedups import encode
 
@@ -89,6 +90,7 @@ class Connection:
         "_gone",
         "_is_closing",
         "_link",
+        "_outbox",
         "_owed_pong",
         "_room",
         "_sink",
@@ -133,6 +135,7 @@ class Connection:
             text_factory=text_factory,
             inflater=None if deflate is None else deflate.inflater,
         )
+        self._outbox: Outbox | None = None  # while a large message goes out
         self._owed_pong: bytes | None = None
         self._ended = Latch()
         self._gone = Latch()
@@ -153,14 +156,14 @@ class Connection:
     @property
     def full(self) -> bool:
         """Whether the write buffer is above its high-water mark."""
-        return self._link.full
+        return self._link.full or self._outbox is not None
 
     def send_text(self, payload: bytes) -> None:
         """
         Hand over a text message, whole; the caller has seen that the connection is `open`.
         """
         if self._deflater is None:
-            self._link.write(encode(Opcode.TEXT, payload))
+            self._send(Opcode.TEXT, payload)
         else:
             self._send_deflated(self._deflater, Opcode.TEXT, payload)
 
@@ -169,15 +172,30 @@ class Connection:
         Hand over a binary message, whole; the caller has seen that the connection is `open`.
         """
         if self._deflater is None:
-            self._link.write(encode(Opcode.BINARY, payload))
+            self._send(Opcode.BINARY, payload)
         else:
             self._send_deflated(self._deflater, Opcode.BINARY, payload)
 
     def _send_deflated(self, deflater: Deflater, opcode: Opcode, payload: bytes) -> None:
         if len(payload) < deflater.threshold:
-            self._link.write(encode(opcode, payload))
+            self._send(opcode, payload)
         else:
-            self._link.write(encode(opcode, deflater.deflate(payload), compressed=True))
+            self._send(opcode, deflater.deflate(payload), compressed=True)
+
+    def _send(self, opcode: Opcode, payload: bytes, *, compressed: bool = False) -> None:
+        if len(payload) <= PIECE and self._outbox is None:
+            self._link.write(encode(opcode, payload, compressed=compressed))
+            return
+        outbox = self._outbox = self._outbox or Outbox(self._link)
+        if len(payload) <= PIECE:
+            outbox.add(encode(opcode, payload, compressed=compressed))
+        else:
+            outbox.add_large(opcode, payload, compressed=compressed)
+        self._let_flow()
+
+    def _let_flow(self) -> None:
+        if self._outbox is not None and self._outbox.flow():
+            self._outbox = None
 
     def ping(self, payload: bytes) -> None:
         """Send a ping (RFC 6455 section 5.5.2), if anything can still be sent."""
@@ -185,7 +203,7 @@ class Connection:
             self._send_control(Opcode.PING, payload)
 
     def _send_control(self, opcode: Opcode, payload: bytes) -> None:
-        self._link.write(encode(opcode, payload))
+        self._send(opcode, payload)
         if self.on_control is not None:
             self.on_control()
 
@@ -194,7 +212,7 @@ class Connection:
         Return once the write buffer has room, or the connection has ended. Cancelling it sends
         nothing.
         """
-        while self._link.full and self.open:
+        while self.full and self.open:
             await self._room.next()
 
     # receiving
@@ -229,7 +247,7 @@ class Connection:
         Answer (RFC 6455 section 5.5.3); of several pings on a full link only the last is owed
         an answer.
         """
-        if self._link.full:
+        if self.full:
             self._owed_pong = payload
         elif self.open:
             self._send_control(Opcode.PONG, payload)
@@ -242,6 +260,9 @@ class Connection:
         self._end(Ending(seen, reason, clean=True), close_payload(code, ""))
 
     def _writable(self) -> None:
+        self._let_flow()
+        if self.full:
+            return
         owed, self._owed_pong = self._owed_pong, None
         if owed is not None and self.open:
             self._send_control(Opcode.PONG, owed)
@@ -274,7 +295,7 @@ class Connection:
         self._room.tell()
 
     def _say_goodbye(self, payload: bytes) -> None:
-        self._link.write(encode(Opcode.CLOSE, payload))
+        self._send(Opcode.CLOSE, payload)
 
     def _link_ended(self, error: Exception | None) -> None:
         what = (
@@ -282,6 +303,7 @@ class Connection:
             if error is None
             else f"{type(error).__name__}: {error}"
         )
+        self._outbox = None
         self._end(Ending(None, what, clean=False, error=error))
         self._gone.set()
 

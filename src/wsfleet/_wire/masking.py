@@ -2,7 +2,7 @@
 Frames on their way out (RFC 6455 sections 5.2 and 5.3), in plain Python.
 
 Rule 1: this module does no I/O and holds no clock.
-Rule 2: `_speedups.c` has the twin of `encode`, which makes the same frames.
+Rule 2: `_speedups.c` has the twins of `encode` and `mask`, which make the same frames.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _REPEAT: Final = tuple(
 """Times a key these are the key over and over, for 0, 64, 128... bytes."""
 
 
-def mask(payload: bytes, key: bytes) -> bytes:
+def mask(payload: bytes | memoryview, key: bytes) -> bytes:
     """
     Return the payload XORed with the repeated 4-byte key (RFC 6455 section 5.3).
 
@@ -60,7 +60,7 @@ def mask(payload: bytes, key: bytes) -> bytes:
     return (_number_of(payload, "little") ^ pad).to_bytes(steps << 6, "little")[:size]
 
 
-def _after(head: bytes, payload: bytes, key: bytes) -> bytes:
+def _after(head: bytes, payload: bytes | memoryview, key: bytes) -> bytes:
     """
     Return a head and the payload masked, in blocks: they keep the time per byte the same for
     any size.

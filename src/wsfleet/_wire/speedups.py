@@ -34,7 +34,9 @@ if TYPE_CHECKING or not COMPILED:
     StraightDecoder = straight.StraightDecoder
     Pieces = pieces.Pieces
     encode = masking.encode
+    mask = masking.mask
 else:
     StraightDecoder = _speedups.StraightDecoder
     Pieces = _speedups.Pieces
     encode = _speedups.encode
+    mask = _speedups.mask
