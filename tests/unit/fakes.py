@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wsfleet._wire.connection import Connection, Sink
+    from wsfleet._wire.link import Taker
     from wsfleet._wire.opening import Endpoint
 
 
@@ -61,22 +62,15 @@ class FakeLink:
         self.ended_with: Any = ()
         self._inbound: list[bytes] = []
         self._delivering = False
-        self._feed: Callable[[bytes], None] | None = None
-        self._ended: Callable[[Exception | None], None] | None = None
-        self._writable: Callable[[], None] | None = None
+        self._taker: Taker | None = None
 
     # what the connection does with it
 
-    def start(
-        self,
-        feed: Callable[[bytes], None],
-        ended: Callable[[Exception | None], None],
-        writable: Callable[[], None],
-    ) -> None:
-        self._feed, self._ended, self._writable = feed, ended, writable
+    def start(self, taker: Taker) -> None:
+        self._taker = taker
         self._deliver()
         if self.closing:
-            ended(self.ended_with)
+            taker.on_link_ended(self.ended_with)
 
     def is_closing(self) -> bool:
         return self.closing
@@ -136,8 +130,8 @@ class FakeLink:
     def drain(self) -> None:
         """Let it have room again."""
         self.full = False
-        if self._writable is not None:
-            self._writable()
+        if self._taker is not None:
+            self._taker.on_writable()
 
     @property
     def texts(self) -> list[str]:
@@ -156,8 +150,8 @@ class FakeLink:
         if self._delivering:
             return  # an answer to what is being delivered: it comes after it
         self._delivering = True
-        while self._inbound and self._feed is not None and not self.reading_paused:
-            self._feed(self._inbound.pop(0))
+        while self._inbound and self._taker is not None and not self.reading_paused:
+            self._taker.feed(self._inbound.pop(0))
         self._delivering = False
 
     def _end(self, error: Exception | None) -> None:
@@ -167,8 +161,8 @@ class FakeLink:
         self.ended_with = error
         if self in self.server.open:
             self.server.open.remove(self)
-        if self._ended is not None:
-            self._ended(error)
+        if self._taker is not None:
+            self._taker.on_link_ended(error)
 
 
 class FakeServer:

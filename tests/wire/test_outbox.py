@@ -21,6 +21,8 @@ from wsfleet._wire.outbox import PIECE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wsfleet._wire.link import Taker
+
 
 HIGH_WATER = 64 * 1024
 
@@ -39,8 +41,9 @@ class Network:
         self.feed: Callable[[bytes], None] = lambda _: None
         self.ended: Callable[[Exception | None], None] = lambda _: None
 
-    def start(self, feed: Any, ended: Any, writable: Any) -> None:
-        self.feed, self.ended, self.writable = feed, ended, writable
+    def start(self, taker: Taker) -> None:
+        self.feed = taker.feed
+        self.ended, self.writable = taker.on_link_ended, taker.on_writable
 
     def is_closing(self) -> bool:
         return self.closing

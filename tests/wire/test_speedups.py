@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wsfleet
 from wsfleet._wire import masking, pieces, speedups, straight
 from wsfleet._wire.decoder import Decoder, FrameByFrame
 from wsfleet._wire.deflate import Inflater
-from wsfleet._wire.frames import Opcode
+from wsfleet._wire.frames import Opcode, ProtocolViolation
 
 from .frames import BINARY, CONT, PING, STREAMS, TEXT, Recorder, decode, frame
 from .frames import pieces as cut
@@ -243,3 +243,130 @@ def test_a_cycle_through_a_decoder_is_collected() -> None:
 
     assert gc.collect() > 0
     assert not [each for each in gc.get_objects() if type(each) is Holder]
+
+
+def decode_in_place(data: bytes, chunk: int, **options: Any) -> list[Any]:
+    """Decode as a link does that reads to where the decoder says."""
+    recorder = Recorder()
+    decoder = Decoder(recorder, max_message_size=options.pop("limit", None), **options)
+    at = 0
+    try:
+        while at < len(data):
+            place = decoder.place()
+            size = min(chunk, len(data) - at, len(place) if place else chunk)
+            if place is None:
+                decoder.feed(data[at : at + size])
+            else:
+                place[:size] = data[at : at + size]
+                decoder.placed(size)
+            at += size
+    except ProtocolViolation as violation:
+        recorder.got.append(violation.code)
+    return recorder.got
+
+
+PARTS = st.sampled_from(
+    [b"", b"x", b"x" * 140_000, "é".encode() * 90_000, b"x" * 200_000 + b"\xff"]
+)
+
+
+@compiled
+@settings(max_examples=40)
+@given(
+    messages=st.lists(
+        st.tuples(st.sampled_from([TEXT, BINARY]), st.lists(PARTS, min_size=1, max_size=3)),
+        max_size=3,
+    ),
+    chunk=st.sampled_from([50_000, 65_536, 131_072, 262_144, 10**9]),
+    limit=st.sampled_from([None, 150_000, 300_000]),
+    text_factory=st.sampled_from([bytes.decode, upper]),
+)
+def test_what_is_read_in_place_means_the_same(
+    messages: list[tuple[Opcode, list[bytes]]],
+    chunk: int,
+    limit: int | None,
+    text_factory: Callable[[bytes], str],
+) -> None:
+    """The rest of a large frame, read to where it stays, gives what it gives when it is fed."""
+    data = b"".join(
+        frame(CONT if number else opcode, part, fin=number == len(parts) - 1)
+        for opcode, parts in messages
+        for number, part in enumerate(parts)
+    )
+    options: dict[str, Any] = {"limit": limit, "text_factory": text_factory}
+
+    plainly = decode(data, decoder=PlainDecoder, **options)
+
+    assert plainly == decode_in_place(data, chunk, **options)
+
+
+@compiled
+def test_a_place_is_for_the_frame_that_comes_and_no_more() -> None:
+    """What is read in place never reaches into the next frame, or beyond what is allowed."""
+    decoder = Decoder(Recorder(), max_message_size=None)
+    assert decoder.place() is None
+    decoder.feed(frame(TEXT, b"x" * 200_000)[:1000])
+    seen = 0
+    while (place := decoder.place()) is not None:
+        seen += len(place)
+        place[:] = b"x" * len(place)
+        decoder.placed(len(place))
+    assert seen < 200_000
+    decoder.stop()
+    assert decoder.place() is None
+
+
+@compiled
+def test_a_peer_that_announces_much_gets_little_room() -> None:
+    """A frame that is announced and does not come takes no memory in advance."""
+    decoder = Decoder(Recorder(), max_message_size=None)
+    decoder.feed(b"\x81\x7f" + (1 << 40).to_bytes(8))
+    tracemalloc.start()
+    try:
+        assert decoder.place() is not None
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
+
+
+@compiled
+def test_a_view_outlives_what_it_shows() -> None:
+    """A network that still holds on to a place does no harm when the message has left."""
+    held = speedups.Pieces()
+    held.add(b"x" * 1000, 300_000)
+    views = []
+    while held.size < 301_000:
+        view = held.place(301_000 - held.size)
+        assert view is not None
+        view[:] = b"y" * len(view)
+        views.append(view)
+        held.placed(len(view))
+    text = held.take_text()
+    held.add(b"z" * 10)
+
+    assert text == "x" * 1000 + "y" * 300_000
+    assert all(bytes(view) == b"y" * len(view) for view in views)
+    assert held.take() == b"z" * 10
+
+
+@compiled
+@pytest.mark.parametrize("size", [-1, 11])
+def test_more_than_there_is_room_for_cannot_be_placed(size: int) -> None:
+    """A wrong count is an error, not a crash."""
+    held = speedups.Pieces()
+    held.place(10)
+    with pytest.raises(ValueError, match="more was filled"):
+        held.placed(size)
+    with pytest.raises(ValueError, match="room for nothing"):
+        held.place(0)
+    with pytest.raises(BufferError, match="no room"):
+        memoryview(speedups.Pieces())  # type: ignore[arg-type]
+
+
+def test_plain_python_reads_nothing_in_place() -> None:
+    """Where nothing was compiled, everything is fed."""
+    decoder = PlainDecoder(Recorder(), max_message_size=None)
+    decoder.feed(frame(TEXT, b"x" * 200_000)[:1000])
+
+    assert decoder.place() is None
+    assert pieces.Pieces().place(10) is None

@@ -18,7 +18,11 @@
 
 enum { WHOLE_TEXT = 0x81, WHOLE_BINARY = 0x82 };
 
-static PyObject *name_on_text, *name_on_binary, *name_continue, *name_take_next, *name_not_utf8;
+/* Bytes of a frame that are still to come, from which they are read to where they stay. */
+enum { LARGE = 1 << 17 };
+
+static PyObject *name_on_text, *name_on_binary, *name_continue, *name_take_next, *name_not_utf8,
+    *name_place;
 static PyObject *bytes_decode; /* the text factory that is done here */
 
 /* ---------------------------------------------------------------------------- the decoder */
@@ -214,6 +218,17 @@ straight_feed(Straight *self, PyObject *data)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(straight_place_doc, "place()\n--\n\n"
+                                 "Where the next bytes can be put; see the twin in Python.");
+
+static PyObject *
+straight_place(Straight *self, PyObject *Py_UNUSED(ignored))
+{
+    if (self->missing < LARGE || self->stopped)
+        Py_RETURN_NONE;
+    return PyObject_CallMethodNoArgs((PyObject *)self, name_place);
+}
+
 static int
 straight_init(Straight *self, PyObject *args, PyObject *kwargs)
 {
@@ -274,6 +289,7 @@ static PyMemberDef straight_members[] = {
 
 static PyMethodDef straight_methods[] = {
     {"feed", (PyCFunction)straight_feed, METH_O, feed_doc},
+    {"place", (PyCFunction)straight_place, METH_NOARGS, straight_place_doc},
     {NULL},
 };
 
@@ -301,6 +317,7 @@ typedef struct {
     PyObject *held;
     Py_ssize_t size;
     Py_ssize_t room;
+    Py_ssize_t lent;   /* bytes after those that are filled which the next view shows */
     unsigned char all; /* the bits that any of the bytes has */
 } Pieces;
 
@@ -324,7 +341,9 @@ make_room(Pieces *self, Py_ssize_t more, Py_ssize_t announced)
     if (needed <= self->room)
         return 0;
     const Py_ssize_t ahead = STEP + needed / 2;
-    const Py_ssize_t room = needed + (announced < ahead ? announced : ahead) + needed / 8;
+    /* What is announced may be all that comes: then there is nothing to give back at the end. */
+    const Py_ssize_t room =
+        needed + (!announced ? needed / 8 : announced < ahead ? announced : ahead);
     if (self->held == NULL) {
         self->held = PyUnicode_New(room, 0x7F);
         if (self->held == NULL)
@@ -382,11 +401,76 @@ pieces_add(Pieces *self, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(place_doc, "place(most)\n--\n\n"
+                       "Return a view for at most so many of the bytes that come next; it is good "
+                       "until `placed`.");
+
+static PyObject *
+pieces_place(Pieces *self, PyObject *arg)
+{
+    const Py_ssize_t most = PyLong_AsSsize_t(arg);
+    if (most < 1) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "room for nothing was asked for");
+        return NULL;
+    }
+    if (self->room == self->size && make_room(self, 1, most - 1) < 0)
+        return NULL;
+    const Py_ssize_t free = self->room - self->size;
+    self->lent = free < most ? free : most;
+    return PyMemoryView_FromObject((PyObject *)self);
+}
+
+PyDoc_STRVAR(placed_doc, "placed(size)\n--\n\nHold the first bytes that were put into `place`.");
+
+static PyObject *
+pieces_placed(Pieces *self, PyObject *arg)
+{
+    const Py_ssize_t size = PyLong_AsSsize_t(arg);
+    if (size < 0 || size > self->lent) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "more was filled than there was room for");
+        return NULL;
+    }
+    self->all |= bits_of(bytes_held(self) + self->size, size);
+    self->size += size;
+    self->lent = 0;
+    Py_RETURN_NONE;
+}
+
+/* A view keeps what it shows alive, and with it the place where that is: a str that somebody
+ * else has is copied where it would have to grow. */
+static int
+pieces_getbuffer(Pieces *self, Py_buffer *view, int flags)
+{
+    if (!self->lent) {
+        view->obj = NULL;
+        PyErr_SetString(PyExc_BufferError, "there is no room to show");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, bytes_held(self) + self->size, self->lent, 0,
+                          flags) < 0)
+        return -1;
+    view->internal = Py_NewRef(self->held);
+    return 0;
+}
+
+static void
+pieces_releasebuffer(Pieces *Py_UNUSED(self), Py_buffer *view)
+{
+    Py_CLEAR(view->internal);
+}
+
+static PyBufferProcs pieces_as_buffer = {
+    .bf_getbuffer = (getbufferproc)pieces_getbuffer,
+    .bf_releasebuffer = (releasebufferproc)pieces_releasebuffer,
+};
+
 static void
 let_go(Pieces *self)
 {
     Py_CLEAR(self->held);
-    self->size = self->room = 0;
+    self->size = self->room = self->lent = 0;
     self->all = 0;
 }
 
@@ -434,6 +518,8 @@ static PyMemberDef pieces_members[] = {
 
 static PyMethodDef pieces_methods[] = {
     {"add", (PyCFunction)(void (*)(void))pieces_add, METH_FASTCALL, add_doc},
+    {"place", (PyCFunction)pieces_place, METH_O, place_doc},
+    {"placed", (PyCFunction)pieces_placed, METH_O, placed_doc},
     {"take", (PyCFunction)pieces_take, METH_NOARGS, take_doc},
     {"take_text", (PyCFunction)pieces_take_text, METH_NOARGS, take_text_doc},
     {NULL},
@@ -447,6 +533,7 @@ static PyTypeObject PiecesType = {
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = PyType_GenericNew,
     .tp_dealloc = (destructor)pieces_dealloc,
+    .tp_as_buffer = &pieces_as_buffer,
     .tp_members = pieces_members,
     .tp_methods = pieces_methods,
 };
@@ -604,11 +691,12 @@ remember(void)
     name_continue = PyUnicode_InternFromString("_continue");
     name_take_next = PyUnicode_InternFromString("_take_next");
     name_not_utf8 = PyUnicode_InternFromString("_not_utf8");
+    name_place = PyUnicode_InternFromString("_place");
     bytes_decode = PyObject_GetAttrString((PyObject *)&PyBytes_Type, "decode");
     PyObject *os = PyImport_ImportModule("os");
     urandom = os == NULL ? NULL : PyObject_GetAttrString(os, "urandom");
     Py_XDECREF(os);
-    return name_on_text && name_on_binary && name_continue && name_take_next && name_not_utf8 &&
+    return name_on_text && name_on_binary && name_continue && name_take_next && name_not_utf8 && name_place &&
                    bytes_decode && urandom
                ? 0
                : -1;

@@ -101,6 +101,7 @@ class Connection:
         "on_text",
         "paused",
         "pauses",
+        "place",
         "reads",
         "subprotocol",
     )
@@ -136,6 +137,7 @@ class Connection:
             inflater=None if deflate is None else deflate.inflater,
         )
         self._outbox: Outbox | None = None  # while a large message goes out
+        self.place: Callable[[], memoryview | None] = self._decoder.place
         self._owed_pong: bytes | None = None
         self._ended = Latch()
         self._gone = Latch()
@@ -219,7 +221,7 @@ class Connection:
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._link.start(self._feed, self._link_ended, self._writable)
+        self._link.start(self)
 
     def pause_reading(self) -> None:
         """Take no more from the network; what was read is delivered."""
@@ -234,13 +236,25 @@ class Connection:
         self.paused = False
         self._link.resume_reading()
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take what the link has read."""
         self.reads += 1
         try:
             self._decoder.feed(data)
         except ProtocolViolation as violation:
-            self._sink.on_violation(violation.reason)
-            self.fail(violation.code, violation.reason)
+            self._violated(violation)
+
+    def placed(self, size: int) -> None:
+        """Take what the link has read into `place`."""
+        self.reads += 1
+        try:
+            self._decoder.placed(size)
+        except ProtocolViolation as violation:
+            self._violated(violation)
+
+    def _violated(self, violation: ProtocolViolation) -> None:
+        self._sink.on_violation(violation.reason)
+        self.fail(violation.code, violation.reason)
 
     def on_ping(self, payload: bytes) -> None:
         """
@@ -259,7 +273,8 @@ class Connection:
         seen = CloseCode.NO_STATUS_RCVD if code is None else code
         self._end(Ending(seen, reason, clean=True), close_payload(code, ""))
 
-    def _writable(self) -> None:
+    def on_writable(self) -> None:
+        """Take note that a full link has room again."""
         self._let_flow()
         if self.full:
             return
@@ -297,7 +312,7 @@ class Connection:
     def _say_goodbye(self, payload: bytes) -> None:
         self._send(Opcode.CLOSE, payload)
 
-    def _link_ended(self, error: Exception | None) -> None:
+    def on_link_ended(self, error: Exception | None) -> None:
         what = (
             "the peer closed the socket"
             if error is None

@@ -82,6 +82,27 @@ class FrameByFrame(_Below):
         """Ignore whatever else comes, the rest of the present read included."""
         self._stopped = True
 
+    def _place(self) -> memoryview | None:
+        return self._message.place(self._missing)
+
+    def placed(self, size: int) -> None:
+        """
+        Take bytes that were put into `place`.
+
+        Raises:
+            ProtocolViolation: as `feed` does.
+        """
+        if self._stopped:
+            return
+        self._missing -= size
+        self._message.placed(size)
+        if not self._missing and self._is_last:
+            try:
+                self._finish_pieces()
+            except BaseException:
+                self._stopped = True
+                raise
+
     def _continue(self, data: bytes, pos: int) -> int:
         end = pos + self._missing
         if end > len(data):

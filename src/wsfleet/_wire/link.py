@@ -22,6 +22,25 @@ LINK: Final = "wsfleet.link"
 """Name under which a network stream of ours hands out its link."""
 
 
+class Taker(Protocol):
+    """Who takes what arrives over a link."""
+
+    place: Callable[[], memoryview | None]
+    """Asked where the next bytes can be put instead of being fed; a link need not ask."""
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take bytes as they arrive; a view of them is good for this call only."""
+
+    def placed(self, size: int) -> None:
+        """Take bytes that were put there."""
+
+    def on_writable(self) -> None:
+        """Take note that a full link has room again."""
+
+    def on_link_ended(self, error: Exception | None) -> None:
+        """Take note, once, of what broke the link, or None at its orderly end."""
+
+
 class Link(Protocol):
     """
     One duplex stream of bytes after the upgrade.
@@ -39,19 +58,12 @@ class Link(Protocol):
     def is_closing(self) -> bool:
         """Whether bytes written now would be lost."""
 
-    def start(
-        self,
-        feed: Callable[[bytes | memoryview], None],
-        ended: Callable[[Exception | None], None],
-        writable: Callable[[], None],
-    ) -> None:
+    def start(self, taker: Taker) -> None:
         """
         Begin to deliver.
 
         Args:
-            feed: called with bytes as they arrive; a view of them is good for that call only.
-            ended: called once, with what broke the link or None at its orderly end.
-            writable: called each time that a full link has room again.
+            taker: who takes what arrives, until the link has ended.
         """
 
     def write(self, data: bytes) -> None:

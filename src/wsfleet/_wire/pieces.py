@@ -34,6 +34,25 @@ class Pieces:
         """
         self._held += piece
 
+    def place(self, most: int) -> memoryview | None:  # noqa: ARG002 - for the twin
+        """
+        Return where at most so many of the bytes that come next can be put, or None: a
+        bytearray that is looked into cannot grow.
+
+        Args:
+            most: bytes.
+        """
+        return None
+
+    def placed(self, size: int) -> None:
+        """
+        Hold the first bytes that were put into `place`.
+
+        Args:
+            size: how many.
+        """
+        raise NotImplementedError
+
     def take(self) -> bytearray:
         """Return all of them, and hold nothing."""
         whole, self._held = self._held, bytearray()

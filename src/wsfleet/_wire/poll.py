@@ -15,10 +15,10 @@ from .pull import READ_SIZE, PullLink
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
     from contextlib import AsyncExitStack
 
     from .exchange import Continued
+    from .link import Taker
 
 
 class PollLink(PullLink):
@@ -41,15 +41,10 @@ class PollLink(PullLink):
         self._leading = stream.leading
         self._broken: OSError | None = None
 
-    def start(
-        self,
-        feed: Callable[[bytes | memoryview], None],
-        ended: Callable[[Exception | None], None],
-        writable: Callable[[], None],
-    ) -> None:
-        super().start(feed, ended, writable)
+    def start(self, taker: Taker) -> None:
+        super().start(taker)
         if self._leading:
-            feed(self._leading)
+            taker.feed(self._leading)
 
     def write(self, data: bytes) -> None:
         if not self._buffered and not self._aborted:

@@ -14,10 +14,11 @@ import anyio
 from .link import HIGH_WATER, LOW_WATER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AsyncExitStack
 
     import httpcore
+
+    from .link import Taker
 
 READ_SIZE: Final = 64 * 1024
 
@@ -35,14 +36,12 @@ class PullLink:
         "_aborted",
         "_buffer",
         "_buffered",
-        "_ended",
-        "_feed",
         "_filled",
         "_resources",
         "_resumed",
         "_scope",
         "_stream",
-        "_writable",
+        "_taker",
         "full",
     )
 
@@ -59,20 +58,13 @@ class PullLink:
         self._resumed.set()
         self._scope = anyio.CancelScope()
         self._aborted = False
-        self._feed: Callable[[bytes | memoryview], None] = _nowhere
-        self._ended: Callable[[Exception | None], None] = _nowhere
-        self._writable: Callable[[], None] = _nothing
+        self._taker: Taker | None = None
 
     def is_closing(self) -> bool:
         return self._aborted
 
-    def start(
-        self,
-        feed: Callable[[bytes | memoryview], None],
-        ended: Callable[[Exception | None], None],
-        writable: Callable[[], None],
-    ) -> None:
-        self._feed, self._ended, self._writable = feed, ended, writable
+    def start(self, taker: Taker) -> None:
+        self._taker = taker
 
     def write(self, data: bytes) -> None:
         if self._aborted:
@@ -106,8 +98,9 @@ class PullLink:
         self._finish(broken)
 
     async def _read_all(self) -> None:
+        assert self._taker is not None
         while data := await self._receive():
-            self._feed(data)
+            self._taker.feed(data)
             if not self._resumed.is_set():
                 await self._resumed.wait()
 
@@ -131,24 +124,17 @@ class PullLink:
         self._buffered -= size
         if self.full and self._buffered <= LOW_WATER:
             self.full = False
-            self._writable()
+            if self._taker is not None:
+                self._taker.on_writable()
 
     def _finish(self, broken: Exception | None) -> None:
         self._aborted = True
-        ended, self._ended = self._ended, _nowhere
-        self._feed, self._writable = _nowhere, _nothing
-        ended(broken)
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.on_link_ended(broken)
 
     async def aclose(self) -> None:
         await self._resources.aclose()
-
-
-def _nowhere(_: object) -> None:
-    """Take what comes before a connection listens, and after it ended."""
-
-
-def _nothing() -> None:
-    """Tell nobody."""
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

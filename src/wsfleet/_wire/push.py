@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
+    from .link import Taker
+
 _UPGRADE_BUFFER = 256 * 1024
 """Bytes that a server may send ahead of our reading them, until the upgrade is done."""
 
@@ -46,15 +48,14 @@ class PushLink(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_detached",
-        "_ended",
-        "_feed",
         "_lost",
         "_paused",
+        "_place",
         "_read",
         "_received",
+        "_taker",
         "_transport",
         "_waiter",
-        "_writable",
         "full",
         "is_closing",
         "write",
@@ -74,9 +75,8 @@ class PushLink(asyncio.BufferedProtocol):
         self._paused = False
         self._detached = False
         self._lost: tuple[Exception | None] | None = None
-        self._feed: Callable[[bytes | memoryview], None] = self._collect
-        self._ended: Callable[[Exception | None], None] | None = None
-        self._writable: Callable[[], None] | None = None
+        self._taker: Taker | None = None
+        self._place: memoryview | None = None
 
     # what the event loop calls
 
@@ -84,29 +84,34 @@ class PushLink(asyncio.BufferedProtocol):
         self.use(cast("asyncio.Transport", transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
-        return self._read
+        if self._taker is None:
+            return self._read
+        self._place = place = self._taker.place()
+        return self._read if place is None else place
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._feed(self._read[:nbytes])
+        if self._taker is None:
+            self._collect(self._read[:nbytes])
+        elif self._place is None:
+            self._taker.feed(self._read[:nbytes])
+        else:
+            self._place = None
+            self._taker.placed(nbytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = (exc,)
         self._wake()
-        ended, self._ended = self._ended, None
-        self._feed = (
-            self._collect
-        )  # drops the reference to the connection: no cycle is left behind
-        if ended is not None:
-            ended(exc)
-        self._writable = None
+        taker, self._taker = self._taker, None  # no cycle is left behind
+        if taker is not None:
+            taker.on_link_ended(exc)
 
     def pause_writing(self) -> None:
         self.full = True
 
     def resume_writing(self) -> None:
         self.full = False
-        if self._writable is not None:
-            self._writable()
+        if self._taker is not None:
+            self._taker.on_writable()
 
     # what PushStream does with it, before the upgrade
 
@@ -163,18 +168,13 @@ class PushLink(asyncio.BufferedProtocol):
 
     # what a connection does with it
 
-    def start(
-        self,
-        feed: Callable[[bytes | memoryview], None],
-        ended: Callable[[Exception | None], None],
-        writable: Callable[[], None],
-    ) -> None:
+    def start(self, taker: Taker) -> None:
         if self._received:
-            feed(self.take(len(self._received)))
+            taker.feed(self.take(len(self._received)))
         if self._lost is not None:
-            ended(self._lost[0])
+            taker.on_link_ended(self._lost[0])
             return
-        self._feed, self._ended, self._writable = feed, ended, writable
+        self._taker = taker
 
     def pause_reading(self) -> None:
         if not self._paused and not self.is_closing():

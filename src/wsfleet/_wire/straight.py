@@ -113,6 +113,13 @@ class StraightDecoder:
         finally:
             self._busy = False
 
+    def place(self) -> memoryview | None:
+        """
+        Return where the next bytes can be put instead of being fed: the rest of a large frame
+        need not be copied. None where there is no such place, as always in plain Python.
+        """
+        return None
+
     def _take_all(self, data: bytes) -> None:
         pos = 0
         if self._rest:
@@ -175,6 +182,10 @@ class StraightDecoder:
         Take one frame of any kind; return where the next begins, or a negative number when this
         one has not come whole: what there is of it is kept.
         """
+        raise NotImplementedError
+
+    def _place(self) -> memoryview | None:
+        """Return where the rest of a large frame can be put."""
         raise NotImplementedError
 
     def _not_utf8(self) -> NoReturn:
