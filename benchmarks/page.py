@@ -25,6 +25,7 @@ A ratio is the median over the rounds, with the smallest and the largest.
 "messages" above 1: wsfleet moves more.
 "CPU" below 1: it takes less of the processor for each.
 The limit is a bare protocol that only counts bytes.
+"keep" is one that reads each message into memory of its own.
 """
 
 TARGETS = """

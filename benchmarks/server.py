@@ -75,7 +75,7 @@ class Listener(picows.WSListener):
                 transport.send(picows.WSMsgType.TEXT, b"done")
         elif payload.startswith(b"UPLOAD "):
             self.awaited = int(payload.split()[1])
-        elif payload.startswith((b"FLOOD ", b"FRAGMENTS ", b"TICKER ")):
+        elif payload.startswith((b"FLOOD ", b"FRAGMENTS ", b"TICKER ", b"TYPED ")):
             self.flood = asyncio.create_task(self.send_many(transport, payload))
         elif (at := payload.find(b'"id":')) >= 0:
             end = min(i for i in (payload.find(c, at) for c in (b",", b"}")) if i > 0)
@@ -97,7 +97,7 @@ class Listener(picows.WSListener):
 
 def on_the_wire(name: bytes, size: int) -> bytes:
     """Return the frames of the message that a command asks for."""
-    if name == b"TICKER":
+    if name in {b"TICKER", b"TYPED"}:
         return server_frame(TICKER)
     return fragments(b"x" * size) if name == b"FRAGMENTS" else server_frame(b"x" * size)
 

@@ -17,6 +17,7 @@ from benchmarks.workloads import (
     LOOPS,
     OPENING,
     POOL,
+    STRUCT,
     TRIPS,
     UPLOADS,
 )
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Results
 
-NO_PEERS: Final = {"wsfleet", "limit"}
+NO_PEERS: Final = {"wsfleet", "limit", "keep"}
 FLAT: Final = 1.5
 """By how much a cost may differ between sizes and still be called flat."""
 
@@ -84,6 +85,7 @@ def _inbound(results: Results) -> Iterator[Outcome]:
             for tls in ("", ", TLS"):
                 yield from _best(results, f"{INBOUND}: {title}{tls}, {loop}", least)
         yield from _best(results, f"{INBOUND}: JSON ticker, {loop}", 1.5)
+        yield from _best(results, f"{INBOUND}: {STRUCT}, {loop}", 1.5)
     yield from _against(results, f"{INBOUND}: 256 B, trio", "websockets", 2.0)
 
 

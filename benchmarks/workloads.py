@@ -60,6 +60,7 @@ OPENING: Final = "opening and holding"
 LARGE: Final = "large messages"
 FRAGMENTED: Final = "large messages in frames of 4 KiB"
 UPLOADS: Final = "large sends"
+STRUCT: Final = "JSON ticker to a Struct (peers: orjson to a dict)"
 SIZED: Final = {OPENING, LARGE, FRAGMENTED, UPLOADS}
 
 SIZES: Final = {"64 KiB": 2**16, "1 MiB": 2**20, "16 MiB": 2**24, "64 MiB": 2**26}
@@ -88,6 +89,9 @@ def _inbound() -> list[Workload]:
             ]
         found.append(
             Workload(INBOUND, f"JSON ticker, {loop}", "ticker", loop, 100_000, peers=DECODING)
+        )
+        found.append(
+            Workload(INBOUND, f"{STRUCT}, {loop}", "typed", loop, 100_000, peers=DECODING[:-1])
         )
     found.append(Workload(INBOUND, "256 B, trio", "flood", "trio", 60_000, 256, ON_TRIO))
     return found
@@ -125,7 +129,7 @@ def _opening() -> list[Workload]:
 
 def _large() -> list[Workload]:
     kinds = (
-        (LARGE, "flood", ("wsfleet", "websockets", "aiohttp", "limit")),
+        (LARGE, "flood", ("wsfleet", "websockets", "aiohttp", "limit", "keep")),
         # `websockets` refuses more than 4096 fragments.
         (FRAGMENTED, "fragments", ("wsfleet", "aiohttp")),
         (UPLOADS, "upload", ("wsfleet", "websockets", "aiohttp")),

@@ -11,6 +11,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import msgspec
 
 from benchmarks.common import AT_ONCE, Watch
 from wsfleet import ClientSupervisor, connect
@@ -89,6 +90,45 @@ async def upload(job: Job) -> Measured:
 async def ticker(job: Job) -> Measured:
     handler, done = counter(job.count)
     async with connect(job.url, handler=handler, **options(job)) as client:
+        watch = Watch()
+        await client.send_message(job.command)
+        await done.wait()
+        return watch.read()
+
+
+class TickerData(msgspec.Struct):
+    """What a bot wants of a ticker."""
+
+    timestamp: int
+    state: str
+    best_bid_price: float
+    best_ask_price: float
+    best_bid_amount: float
+    best_ask_amount: float
+    last_price: float
+    mark_price: float
+    open_interest: float
+
+
+class TickerParams(msgspec.Struct):
+    """Which channel."""
+
+    channel: str
+    data: TickerData
+
+
+class Ticker(msgspec.Struct):
+    """A notification."""
+
+    method: str
+    params: TickerParams
+
+
+async def typed(job: Job) -> Measured:
+    """Decode to a Struct."""
+    handler, done = counter(job.count)
+    decode = msgspec.json.Decoder(Ticker).decode
+    async with connect(job.url, handler=handler, decode=decode, **options(job)) as client:
         watch = Watch()
         await client.send_message(job.command)
         await done.wait()

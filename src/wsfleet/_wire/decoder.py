@@ -15,10 +15,10 @@ does so, `websockets` lets it pass).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .frames import CloseCode, Opcode, ProtocolViolation, decode_utf8, parse_close
-from .speedups import Pieces, StraightDecoder
+from .speedups import StraightDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +62,6 @@ class FrameByFrame(_Below):
     # Two bases with slots are not allowed, so those of its fields are the subclass's.
     __slots__ = tuple[str, ...]()
 
-    pieces: ClassVar[type[Pieces]] = Pieces
-
     def __init__(
         self,
         receiver: Receiver,
@@ -75,7 +73,6 @@ class FrameByFrame(_Below):
         super().__init__(receiver, max_message_size, text_factory)
         self._is_plain = text_factory is decode_utf8
         self._inflater = inflater
-        self._message = self.pieces()  # what came of a message that has not come whole
         self._is_last = False  # whether the frame that has not come whole is its last
 
     def stop(self) -> None:
@@ -228,7 +225,6 @@ class Decoder(FrameByFrame, StraightDecoder):
         "_inflater",
         "_is_last",
         "_is_plain",
-        "_message",
     )
 
 

@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from .frames import Opcode
+from .pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,7 @@ class StraightDecoder:
     __slots__ = (
         "_busy",
         "_limit",
+        "_message",
         "_missing",
         "_opened_by",
         "_receiver",
@@ -85,6 +87,7 @@ class StraightDecoder:
         self._text_factory = text_factory
         self._stopped = False
         self._busy = False
+        self._message = Pieces()  # what came of a message that has not come whole
         self._rest = b""  # bytes of a frame that is not taken before it has come whole
         self._missing = 0  # bytes of a frame's payload that have not come
         # A message whose fragments have not all come: the first byte of its first frame, or 0.
