@@ -5,7 +5,7 @@ Rule 1: every byte is copied a fixed number of times, however many pieces there 
 Rule 2: a piece is copied when it comes and let go: the memory of a read is then used for the
 next one, which on Linux takes half the time of fresh memory.
 Rule 3: what is held takes hardly more memory than its bytes, however small a peer makes them.
-Rule 4: `_speedups.c` has the twin of this class.
+Rule 4: `native/pieces.c` has the twin of this class.
 """
 
 from __future__ import annotations

@@ -29,18 +29,30 @@ _UPGRADE_BUFFER = 256 * 1024
 """Bytes that a server may send ahead of our reading them, until the upgrade is done."""
 
 
-class _ReadBuffer(threading.local):
+_READ_SIZE: Final = 256 * 1024
+
+
+class _ReadBuffer:
+    """Bytes that were just read, and whether somebody is at work on them."""
+
+    __slots__ = ("busy", "view")
+
+    def __init__(self) -> None:
+        self.view: memoryview = memoryview(bytearray(_READ_SIZE))
+        self.busy: bool = False
+
+
+class _Shared(threading.local):
     """
     The one buffer into which all connections of a thread read: it is emptied in the same step
     that fills it, stays in the processor's cache, and costs an idle connection nothing.
     """
 
     def __init__(self) -> None:
-        self.view = memoryview(bytearray(_READ_SIZE))
+        self.buffer = _ReadBuffer()
 
 
-_READ_SIZE: Final = 256 * 1024
-_read_buffer: Final = _ReadBuffer()
+_shared: Final = _Shared()
 
 
 class PushLink(asyncio.BufferedProtocol):
@@ -70,7 +82,7 @@ class PushLink(asyncio.BufferedProtocol):
         self.is_closing: Callable[[], bool]
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
-        self._read = _read_buffer.view
+        self._read = _shared.buffer
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._detached = False
@@ -84,19 +96,29 @@ class PushLink(asyncio.BufferedProtocol):
         self.use(cast("asyncio.Transport", transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
-        if self._taker is None:
-            return self._read
-        self._place = place = self._taker.place()
-        return self._read if place is None else place
+        if self._taker is not None:
+            self._place = place = self._taker.place()
+            if place is not None:
+                return place
+        if self._read.busy:  # a handler runs an event loop inside of the running one
+            self._read = _ReadBuffer()
+        return self._read.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._taker is None:
-            self._collect(self._read[:nbytes])
-        elif self._place is None:
-            self._taker.feed(self._read[:nbytes])
-        else:
+        if self._place is not None:
             self._place = None
-            self._taker.placed(nbytes)
+            if self._taker is not None:
+                self._taker.placed(nbytes)
+            return
+        read = self._read
+        read.busy = True
+        try:
+            if self._taker is not None:
+                self._taker.feed(read.view[:nbytes])
+            else:
+                self._collect(read.view[:nbytes])
+        finally:
+            read.busy = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = (exc,)

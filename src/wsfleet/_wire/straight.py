@@ -3,7 +3,7 @@ The straight way through a read: frames that are whole messages, one after the o
 Python.
 
 Rule 1: one loop without calls of our own; each would cost a tenth of the speed.
-Rule 2: `_speedups.c` has the twin of this class, which gives the same for the same bytes.
+Rule 2: `native/decoder.c` has the twin of this class, which gives the same for the same bytes.
 """
 
 from __future__ import annotations
