@@ -12,6 +12,8 @@ import anyio
 import pytest
 
 from wsfleet import connect, describe
+from wsfleet._wire.speedups import COMPILED
+from wsfleet._wire.tls import FAST
 from wsfleet.recording.lines import header_line, text_line
 from wsfleet.testing import MockServer, RawConnection, RawServer, json_rpc
 
@@ -422,6 +424,9 @@ async def test_the_demo_adds_up() -> None:
 
 
 async def test_help_and_version() -> None:
-    """The command says what it can do, and which version it is."""
+    """The command says what it can do, which version it is, and what it has for speed."""
     assert b"connect" in (await run(["--help"])).stdout
-    assert (await run(["--version"])).stdout.startswith(b"wsfleet ")
+    version = (await run(["--version"])).stdout.decode()
+    assert version.startswith("wsfleet ")
+    assert ("codec: compiled" if COMPILED else "codec: plain Python") in version
+    assert ("TLS: aiofastnet" if FAST else "TLS: the event loop's") in version

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 RequestId: TypeAlias = int | str | float
 
-_OWN: Final = "wsfleet-"
+OWN: Final = "wsfleet-"
+"""What the ids of wsfleet's own requests begin with."""
 
 
 class Awaiting(Protocol):
@@ -25,10 +26,11 @@ class Awaiting(Protocol):
 class Correlation:
     """The requests in flight on one client, those that wsfleet itself makes included."""
 
-    __slots__ = ("_last_id", "_own", "_own_ids", "client", "waiting")
+    __slots__ = ("_last_id", "_own", "_own_ids", "asked", "client", "waiting")
 
     def __init__(self, client: str) -> None:
         self.client: str = client
+        self.asked: bool = False  # whether wsfleet made requests of its own
         self.waiting: dict[RequestId, Awaiting] = {}
         self._own = 0
         self._own_ids = itertools.count(1)
@@ -64,7 +66,8 @@ class Correlation:
         Return an id for a request of wsfleet's own; its text keeps it apart from those that
         users choose.
         """
-        return f"{_OWN}{next(self._own_ids)}"
+        self.asked = True
+        return f"{OWN}{next(self._own_ids)}"
 
     def add_own(self, request_id: str, take: Callable[[object], None]) -> None:
         """
@@ -80,7 +83,7 @@ class Correlation:
     @staticmethod
     def is_own(request_id: object) -> bool:
         """Whether an id is that of a request of wsfleet's own, awaited or not."""
-        return isinstance(request_id, str) and request_id.startswith(_OWN)
+        return isinstance(request_id, str) and request_id.startswith(OWN)
 
     def own_is_over(self) -> None:
         """Count one request of wsfleet's own less."""

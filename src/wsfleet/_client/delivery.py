@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from .callables import is_async_callable, refuse_coroutine
+from .correlation import OWN
 from .events import Binary, Event, Gap, Handler, Message, ProtocolError, UnmatchedResponse
 from .messages import decode_json_text, is_response, json_or_text, read_envelope
 
@@ -109,6 +110,8 @@ class Delivery:
         self.received += 1
         if self._waiting and '"id"' in text and self._resolve(text):
             return
+        if self._correlation.asked and OWN in text and self._is_late(text):
+            return
         try:
             result = self._take(Message(text))
             if result is not None:
@@ -120,6 +123,8 @@ class Delivery:
         """Decode only what may be a response, and leave the rest to the user's `decode`."""
         self.received += 1
         if self._waiting and '"id"' in text and self._resolve(text):
+            return
+        if self._correlation.asked and OWN in text and self._is_late(text):
             return
         try:
             data = self._decode(text)  # type: ignore[operator]
@@ -173,6 +178,15 @@ class Delivery:
         ):
             return False
         return self._correlation.resolve(envelope.id, decode_json_text(text))
+
+    def _is_late(self, text: str) -> bool:
+        """Whether it answers a request of wsfleet's own that nobody awaits any more."""
+        envelope = read_envelope(text)
+        return (
+            envelope is not None
+            and envelope.is_response
+            and self._correlation.is_own(envelope.id)
+        )
 
     def on_binary(self, data: bytes) -> None:
         """Deliver a binary message."""

@@ -6,7 +6,7 @@ TLS over a transport of asyncio's or uvloop's: by `aiofastnet` where it is insta
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .speedups import WANTED
 
@@ -23,6 +23,10 @@ except ImportError:
     _fast: StartTls | None = None
 else:
     _fast = aiofastnet.start_tls if WANTED else None
+
+
+FAST: Final = _fast is not None
+"""Whether it is aiofastnet's."""
 
 
 async def start_tls(

@@ -13,6 +13,8 @@ import msgspec
 import typer
 
 from wsfleet import describe, explain, recording
+from wsfleet._wire.speedups import COMPILED
+from wsfleet._wire.tls import FAST
 from wsfleet.errors import ConfigError, WsfleetError
 
 from .demo import run_demo
@@ -35,7 +37,10 @@ BAD_USAGE = 2
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"wsfleet {importlib.metadata.version('wsfleet')}")
+        codec = "compiled" if COMPILED else "plain Python"
+        tls = "aiofastnet" if FAST else "the event loop's"
+        version = importlib.metadata.version("wsfleet")
+        typer.echo(f"wsfleet {version} (codec: {codec}; TLS: {tls})")
         raise typer.Exit
 
 
@@ -47,7 +52,7 @@ def root(
             "--version",
             callback=_show_version,
             is_eager=True,
-            help="Show the version and exit.",
+            help="Show the version, and what is there for speed, and exit.",
         ),
     ] = False,
 ) -> None:
