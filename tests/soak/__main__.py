@@ -62,7 +62,7 @@ class Tally:
 def held() -> int:
     """Return how many objects of ours there are."""
     gc.collect()
-    ours = (o for o in gc.get_objects() if type(o).__module__.startswith("wsfleet."))
+    ours = (o for o in gc.get_objects() if str(type(o).__module__).startswith("wsfleet."))
     return sum(1 for _ in ours)
 
 
