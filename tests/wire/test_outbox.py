@@ -35,6 +35,7 @@ class Network:
     def __init__(self) -> None:
         self.full = False
         self.closing = False
+        self.breaks_at = 10**9
         self.taken = bytearray()
         self.buffered = bytearray()
         self.writable: Callable[[], None] = lambda: None
@@ -49,7 +50,10 @@ class Network:
         return self.closing
 
     def write(self, data: bytes) -> None:
+        assert not self.closing
         self.buffered += data
+        if len(self.buffered) > self.breaks_at:
+            self.closing = True
         self.full = len(self.buffered) > HIGH_WATER
 
     def take(self, size: int) -> None:
@@ -124,7 +128,8 @@ def test_frames_keep_their_order_and_stay_whole(sent: list[tuple[str, int, int]]
     expected = []
     for number, (kind, size, taken) in enumerate(sent):
         payload = bytes([97 + number]) * (min(size, 125) if kind == "ping" else size)
-        getattr(connection, kind if kind == "ping" else f"send_{kind}")(payload)
+        given = payload.decode() if kind == "text" and size > PIECE else payload
+        getattr(connection, kind if kind == "ping" else f"send_{kind}")(given)
         expected.append((PeerOpcode[kind.upper()], payload))
         network.take(taken)
     while network.buffered:
@@ -200,14 +205,25 @@ def test_a_lost_connection_drops_what_waits() -> None:
     assert not connection.full
 
 
+def test_nothing_is_written_to_a_network_that_broke() -> None:
+    """When the network breaks while a large message goes out, the rest stays where it is."""
+    connection, network = connected()
+    network.breaks_at = PIECE
+    connection.send_binary(b"x" * (4 * PIECE))
+    network.take(10**9)
+
+    assert len(network.taken) < 2 * PIECE
+    assert not connection.open
+
+
 @pytest.mark.parametrize("size", [PIECE, 2 * PIECE + 3])
 def test_a_large_message_may_be_compressed(size: int) -> None:
     """What is large after it was compressed is sent in pieces, too."""
     deflate = accept("permessage-deflate", Deflate(level=0))
     connection, network = connected(deflate=deflate)
-    connection.send_binary(b"x" * size)
+    connection.send_text("x" * size)
     while network.buffered:
         network.take(PIECE)
 
-    assert network.taken[0] == 0xC2
+    assert network.taken[0] == 0xC1
     assert len(network.taken) > size

@@ -135,7 +135,7 @@ class Dialogue:
 
     def _write(self, ready: Outgoing) -> None:
         if ready.binary:
-            self._connection.send_binary(ready.payload)
+            self._connection.send_binary(ready.payload)  # type: ignore[arg-type]  # it is no text
         else:
             self._connection.send_text(ready.payload)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
+from wsfleet._wire.outbox import PIECE
 from wsfleet.errors import JsonRpcError
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     A message ready for the wire.
 
     Attributes:
-        payload: its bytes.
+        payload: its bytes; or the text itself, where the wire can take it as it is.
         binary: whether they go out as a binary message.
         request_id: the id of the response that it asks for, or None.
         given: what the caller gave.
     """
 
-    payload: bytes
+    payload: bytes | str
     binary: bool
     request_id: RequestId | None
     given: Sendable
@@ -66,7 +67,9 @@ def outgoing(message: Sendable) -> Outgoing:
     if type(message) is dict:  # the common case, and abstract classes are slow to ask
         return Outgoing(_encode_json(message), False, _request_id_in_mapping(message), message)
     if isinstance(message, str):
-        return Outgoing(message.encode(), False, _request_id_in_text(message), message)
+        is_small = len(message) <= PIECE
+        payload = message.encode() if is_small or not message.isascii() else message
+        return Outgoing(payload, False, _request_id_in_text(message), message)
     if isinstance(message, bytes):
         return Outgoing(message, True, None, message)
     if isinstance(message, Mapping):

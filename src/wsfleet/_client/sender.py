@@ -178,7 +178,7 @@ class Sender:
     def _write(self, connection: Connection, message: Outgoing) -> None:
         self.sent += 1
         if message.binary:
-            connection.send_binary(message.payload)
+            connection.send_binary(message.payload)  # type: ignore[arg-type]  # it is no text
         else:
             connection.send_text(message.payload)
 

@@ -160,13 +160,17 @@ class Connection:
         """Whether the write buffer is above its high-water mark."""
         return self._link.full or self._outbox is not None
 
-    def send_text(self, payload: bytes) -> None:
+    def send_text(self, payload: bytes | str) -> None:
         """
         Hand over a text message, whole; the caller has seen that the connection is `open`.
+
+        Args:
+            payload: its UTF-8; or itself, where it is of ASCII characters, more than `PIECE`.
         """
         if self._deflater is None:
             self._send(Opcode.TEXT, payload)
         else:
+            payload = payload.encode() if isinstance(payload, str) else payload
             self._send_deflated(self._deflater, Opcode.TEXT, payload)
 
     def send_binary(self, payload: bytes) -> None:
@@ -184,13 +188,13 @@ class Connection:
         else:
             self._send(opcode, deflater.deflate(payload), compressed=True)
 
-    def _send(self, opcode: Opcode, payload: bytes, *, compressed: bool = False) -> None:
-        if len(payload) <= PIECE and self._outbox is None:
-            self._link.write(encode(opcode, payload, compressed=compressed))
+    def _send(self, opcode: int, payload: bytes | str, *, compressed: bool = False) -> None:
+        if self._outbox is None and len(payload) <= PIECE:
+            self._link.write(encode(opcode, payload, compressed=compressed))  # type: ignore[arg-type]
             return
         outbox = self._outbox = self._outbox or Outbox(self._link)
         if len(payload) <= PIECE:
-            outbox.add(encode(opcode, payload, compressed=compressed))
+            outbox.add(encode(opcode, payload, compressed=compressed))  # type: ignore[arg-type]
         else:
             outbox.add_large(opcode, payload, compressed=compressed)
         self._let_flow()

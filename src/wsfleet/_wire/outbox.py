@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import struct
 from collections import deque
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from .speedups import mask
@@ -48,29 +47,35 @@ class Outbox:
         """Write a frame after those that wait."""
         self._waiting.append(iter((frame,)))
 
-    def add_large(self, opcode: int, payload: bytes, *, compressed: bool) -> None:
-        """Write a message of more than `PIECE` bytes after those that wait."""
+    def add_large(self, opcode: int, payload: bytes | str, *, compressed: bool) -> None:
+        """
+        Write a message of more than `PIECE` bytes after those that wait.
+
+        Args:
+            opcode: its kind.
+            payload: its bytes, or a text of ASCII characters: each piece is encoded in its turn.
+            compressed: whether they are.
+        """
         self._waiting.append(_pieces(opcode, payload, compressed=compressed))
 
     def flow(self) -> bool:
         """Write what the link has room for; return whether that was all."""
-        for piece in chain.from_iterable(self._left()):
-            self._link.write(piece)
-            if self._link.full:
-                break
+        while self._waiting and not self._link.full and not self._link.is_closing():
+            piece = next(self._waiting[0], None)
+            if piece is None:
+                self._waiting.popleft()
+            else:
+                self._link.write(piece)
         return not self._waiting
 
-    def _left(self) -> Iterator[Iterator[bytes]]:
-        while self._waiting:
-            yield self._waiting[0]
-            self._waiting.popleft()
 
-
-def _pieces(opcode: int, payload: bytes, *, compressed: bool) -> Iterator[bytes]:
+def _pieces(opcode: int, payload: bytes | str, *, compressed: bool) -> Iterator[bytes]:
     """Return one final, masked client frame (RFC 6455 section 5.2), in pieces."""
     first = _FIN | _RSV1 | opcode if compressed else _FIN | opcode
     key = os.urandom(4)
-    view = memoryview(payload)
-    yield _head_64(first, _MASKED_64, len(view), key) + mask(view[:PIECE], key)
-    for at in range(PIECE, len(view), PIECE):
-        yield mask(view[at : at + PIECE], key)
+    head = _head_64(first, _MASKED_64, len(payload), key)
+    whole = payload if isinstance(payload, str) else memoryview(payload)
+    for at in range(0, len(whole), PIECE):
+        piece = whole[at : at + PIECE]
+        yield head + mask(piece.encode() if isinstance(piece, str) else piece, key)
+        head = b""

@@ -54,8 +54,9 @@ class TappedConnection(Connection):
         self._tap = tap
         self.on_binary = _tapped_binary(tap, sink.on_binary)
 
-    def send_text(self, payload: bytes) -> None:
+    def send_text(self, payload: bytes | str) -> None:
         """Tell a text message, and hand it over."""
+        payload = payload.encode() if isinstance(payload, str) else payload
         self._tap("out", Opcode.TEXT, payload)
         super().send_text(payload)
 
