@@ -53,7 +53,7 @@ class Outbox:
 
         Args:
             opcode: its kind.
-            payload: its bytes, or a text of ASCII characters: each piece is encoded in its turn.
+            payload: its bytes, or a text of ASCII characters, encoded piece by piece.
             compressed: whether they are.
         """
         self._waiting.append(_pieces(opcode, payload, compressed=compressed))
