@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INSTALLED = Path(__file__).parents[2] / "src" not in Path(wsfleet.__file__).parents
+Pieces = type(Decoder(Recorder(), max_message_size=None)._message)
 compiled = pytest.mark.skipif(not speedups.COMPILED, reason="runs in plain Python here")
 
 
@@ -126,7 +127,7 @@ def test_both_encode_the_same(opcode: Opcode, payload: bytes, is_compressed: boo
 )
 def test_both_hold_pieces_alike(added: list[list[bytes | str]], announced: int) -> None:
     """What was added in pieces is taken whole, as bytes or as text, and only once."""
-    ours, plain = speedups.Pieces(), pieces.Pieces()
+    ours, plain = Pieces(), pieces.Pieces()
     for each in added:
         for piece in each:
             data = piece.encode() if isinstance(piece, str) else piece
@@ -157,10 +158,12 @@ def text_or_error(held: Any) -> str | None:
     [
         lambda: speedups.encode(1),  # type: ignore[call-arg]
         lambda: speedups.encode("1", b""),  # type: ignore[arg-type]
+        lambda: speedups.encode(1, b"", compress=True),  # type: ignore[call-arg]
+        lambda: speedups.encode(1, b"", True),  # type: ignore[call-arg]
         lambda: speedups.encode(1, "text"),  # type: ignore[arg-type]
-        lambda: speedups.Pieces().add(),  # type: ignore[call-arg]
-        lambda: speedups.Pieces().add("text"),  # type: ignore[arg-type]
-        lambda: speedups.Pieces().add(b"", b""),  # type: ignore[arg-type]
+        lambda: Pieces().add(),  # type: ignore[call-arg]
+        lambda: Pieces().add("text"),  # type: ignore[arg-type]
+        lambda: Pieces().add(b"", b""),  # type: ignore[arg-type]
         speedups.StraightDecoder,
         lambda: speedups.StraightDecoder(Recorder(), "10", bytes.decode),  # type: ignore[arg-type]
         lambda: Decoder(Recorder(), max_message_size=None).feed("text"),  # type: ignore[arg-type]
@@ -183,7 +186,7 @@ def test_a_decoder_that_was_not_set_up_says_so() -> None:
 def test_less_than_nothing_cannot_be_announced() -> None:
     """A negative number of bytes to come is an error, not a crash."""
     with pytest.raises(ValueError, match="less than nothing"):
-        speedups.Pieces().add(b"", -1)
+        Pieces().add(b"", -1)
 
 
 def live_a_little() -> None:
@@ -201,7 +204,7 @@ def live_a_little() -> None:
         decode(frame(TEXT, b"x"), text_factory=int)
     for payload in (b"", b"x" * 70_000):
         speedups.encode(TEXT, payload, compressed=True)
-    held = speedups.Pieces()
+    held = Pieces()
     held.add(b"\xff", 1000)
     text_or_error(held)
 
@@ -330,7 +333,7 @@ def test_a_peer_that_announces_much_gets_little_room() -> None:
 @compiled
 def test_a_view_outlives_what_it_shows() -> None:
     """A network that still holds on to a place does no harm when the message has left."""
-    held = speedups.Pieces()
+    held = Pieces()
     held.add(b"x" * 1000, 300_000)
     views = []
     while held.size < 301_000:
@@ -351,14 +354,14 @@ def test_a_view_outlives_what_it_shows() -> None:
 @pytest.mark.parametrize("size", [-1, 11])
 def test_more_than_there_is_room_for_cannot_be_placed(size: int) -> None:
     """A wrong count is an error, not a crash."""
-    held = speedups.Pieces()
+    held = Pieces()
     held.place(10)
     with pytest.raises(ValueError, match="more was filled"):
         held.placed(size)
     with pytest.raises(ValueError, match="room for nothing"):
         held.place(0)
     with pytest.raises(BufferError, match="no room"):
-        memoryview(speedups.Pieces())  # type: ignore[arg-type]
+        memoryview(Pieces())  # type: ignore[arg-type]
 
 
 def test_plain_python_reads_nothing_in_place() -> None:

@@ -108,9 +108,8 @@ class Delivery:
 
     def _on_raw(self, text: str) -> None:
         self.received += 1
-        if self._waiting and '"id"' in text and self._resolve(text):
-            return
-        if self._correlation.asked and OWN in text and self._is_late(text):
+        may_answer = self._waiting and '"id"' in text
+        if (may_answer or (self._correlation.asked and OWN in text)) and self._resolve(text):
             return
         try:
             result = self._take(Message(text))
@@ -122,9 +121,8 @@ class Delivery:
     def _on_undecoded(self, text: str) -> None:
         """Decode only what may be a response, and leave the rest to the user's `decode`."""
         self.received += 1
-        if self._waiting and '"id"' in text and self._resolve(text):
-            return
-        if self._correlation.asked and OWN in text and self._is_late(text):
+        may_answer = self._waiting and '"id"' in text
+        if (may_answer or (self._correlation.asked and OWN in text)) and self._resolve(text):
             return
         try:
             data = self._decode(text)  # type: ignore[operator]
@@ -170,23 +168,14 @@ class Delivery:
             self._crashed(exc)
 
     def _resolve(self, text: str) -> bool:
+        """Whether it answers a request, and is for no handler; who awaits it gets it."""
         envelope = read_envelope(text)
-        if (
-            envelope is None
-            or envelope.method is not UNSET
-            or envelope.id not in self._correlation
-        ):
+        if envelope is None or envelope.method is not UNSET:
             return False
-        return self._correlation.resolve(envelope.id, decode_json_text(text))
-
-    def _is_late(self, text: str) -> bool:
-        """Whether it answers a request of wsfleet's own that nobody awaits any more."""
-        envelope = read_envelope(text)
-        return (
-            envelope is not None
-            and envelope.is_response
-            and self._correlation.is_own(envelope.id)
-        )
+        if envelope.id in self._correlation:
+            return self._correlation.resolve(envelope.id, decode_json_text(text))
+        # One of ours that comes too late is no user's, and may hold a token.
+        return envelope.is_response and self._correlation.is_own(envelope.id)
 
     def on_binary(self, data: bytes) -> None:
         """Deliver a binary message."""

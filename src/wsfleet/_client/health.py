@@ -32,12 +32,9 @@ class Health:
 
     def answered(self, seconds: float, now: float) -> None:
         """Take note of a round trip."""
-        fading = math.exp2((self._at - now) / HALF_LIFE) if now > self._at else 1.0
-        self._at = now
-        self._errors *= fading
-        worst = self._worst * fading
+        self._fade(now)
         # More than costs points would only take longer to fade.
-        self._worst = worst if worst > seconds else min(seconds, _MOST_LATENCY / _PER_SECOND)
+        self._worst = max(self._worst, min(seconds, _MOST_LATENCY / _PER_SECOND))
 
     def failed(self, now: float) -> None:
         """Take note of a request without an answer, or a connection lost."""

@@ -189,15 +189,16 @@ class Connection:
             self._send(opcode, deflater.deflate(payload), compressed=True)
 
     def _send(self, opcode: int, payload: bytes | str, *, compressed: bool = False) -> None:
-        if self._outbox is None and len(payload) <= PIECE:
-            self._link.write(encode(opcode, payload, compressed=compressed))  # type: ignore[arg-type]
+        if len(payload) > PIECE:
+            self._outbox = self._outbox or Outbox(self._link)
+            self._outbox.add_large(opcode, payload, compressed=compressed)
+            self._let_flow()
             return
-        outbox = self._outbox = self._outbox or Outbox(self._link)
-        if len(payload) <= PIECE:
-            outbox.add(encode(opcode, payload, compressed=compressed))  # type: ignore[arg-type]
+        frame = encode(opcode, payload, compressed=compressed)  # type: ignore[arg-type]
+        if self._outbox is None:
+            self._link.write(frame)
         else:
-            outbox.add_large(opcode, payload, compressed=compressed)
-        self._let_flow()
+            self._outbox.add(frame)
 
     def _let_flow(self) -> None:
         if self._outbox is not None and self._outbox.flow():

@@ -82,7 +82,7 @@ def _after(head: bytes, payload: bytes | memoryview, key: bytes) -> bytes:
 
 _head_7: Final = struct.Struct("!BB4s").pack
 _head_16: Final = struct.Struct("!BBH4s").pack
-_head_64: Final = struct.Struct("!BBQ4s").pack
+head_64: Final = struct.Struct("!BBQ4s").pack
 
 
 def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
@@ -96,4 +96,4 @@ def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
         return _head_16(first, 0xFE, size, key) + mask(payload, key)
     if size < 65536:  # noqa: PLR2004
         return _after(_head_16(first, 0xFE, size, key), payload, key)
-    return _after(_head_64(first, 0xFF, size, key), payload, key)
+    return _after(head_64(first, 0xFF, size, key), payload, key)

@@ -9,10 +9,10 @@ Rule 2: frames go out in the order in which they were added; none is ever inside
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from .masking import head_64
 from .speedups import mask
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PIECE: Final = 256 * 1024
 """Bytes of a message that are masked in one go; a larger message goes through an outbox."""
 
-_head_64: Final = struct.Struct("!BBQ4s").pack
 _FIN: Final = 0x80
 _RSV1: Final = 0x40
 _MASKED_64: Final = 0x80 | 127
@@ -73,7 +72,7 @@ def _pieces(opcode: int, payload: bytes | str, *, compressed: bool) -> Iterator[
     """Return one final, masked client frame (RFC 6455 section 5.2), in pieces."""
     first = _FIN | _RSV1 | opcode if compressed else _FIN | opcode
     key = os.urandom(4)
-    head = _head_64(first, _MASKED_64, len(payload), key)
+    head = head_64(first, _MASKED_64, len(payload), key)
     whole = payload if isinstance(payload, str) else memoryview(payload)
     for at in range(0, len(whole), PIECE):
         piece = whole[at : at + PIECE]

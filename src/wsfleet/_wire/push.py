@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from .link import Taker
 
-_UPGRADE_BUFFER = 256 * 1024
+_UPGRADE_BUFFER: Final = 256 * 1024
 """Bytes that a server may send ahead of our reading them, until the upgrade is done."""
 
-
 _READ_SIZE: Final = 256 * 1024
+"""Bytes that are read at once."""
 
 
 class _ReadBuffer:

@@ -10,33 +10,28 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from . import masking, pieces, straight
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-try:
-    from . import _speedups
-except ImportError:  # there was no compiler for it
-    _compiled: ModuleType | None = None
-else:
-    _compiled = _speedups
-    if hasattr(os, "register_at_fork"):  # not on Windows
-        os.register_at_fork(after_in_child=_speedups.forget_keys)
+from . import masking, straight
 
 WANTED: Final = not os.environ.get("WSFLEET_NO_EXTENSIONS")
 """Whether what is faster than plain Python may be used."""
 
-COMPILED: Final = WANTED and _compiled is not None
+try:
+    from . import _speedups
+except ImportError:  # there was no compiler for it
+    _built = False
+else:
+    _built = True
+
+COMPILED: Final = WANTED and _built
 """Whether the codec runs in C."""
 
 if TYPE_CHECKING or not COMPILED:
     StraightDecoder = straight.StraightDecoder
-    Pieces = pieces.Pieces
     encode = masking.encode
     mask = masking.mask
 else:
     StraightDecoder = _speedups.StraightDecoder
-    Pieces = _speedups.Pieces
     encode = _speedups.encode
     mask = _speedups.mask
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=_speedups.forget_keys)

@@ -43,7 +43,7 @@ next_key(unsigned char key[KEY_SIZE])
 
 static void
 mask_into(unsigned char *__restrict to, const unsigned char *__restrict from, Py_ssize_t size,
-     const unsigned char key[KEY_SIZE])
+          const unsigned char key[KEY_SIZE])
 {
     uint64_t wide;
     memcpy(&wide, key, KEY_SIZE);
@@ -88,16 +88,16 @@ PyDoc_STRVAR(encode_doc, "encode(opcode, payload, *, compressed=False)\n--\n\n"
 static PyObject *
 encode(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    if (names != NULL)
-        count += PyTuple_GET_SIZE(names); /* there is one that can be named */
-    if (count != 2 && count != 3) {
-        PyErr_SetString(PyExc_TypeError, "encode() takes an opcode, a payload, and a flag");
+    const Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    if (count != 2 || named > 1 ||
+        (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "compressed"))) {
+        PyErr_SetString(PyExc_TypeError, "encode() takes an opcode, a payload, and compressed=");
         return NULL;
     }
     const long opcode = PyLong_AsLong(args[0]);
     if (opcode == -1 && PyErr_Occurred())
         return NULL;
-    const int compressed = count == 3 ? PyObject_IsTrue(args[2]) : 0;
+    const int compressed = named ? PyObject_IsTrue(args[2]) : 0;
     if (compressed < 0)
         return NULL;
     Py_buffer payload;
