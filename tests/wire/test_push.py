@@ -31,6 +31,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.violations: list[str] = []
         self.then: Any = lambda: None
 
     def on_text(self, data: Any) -> None:
@@ -39,7 +40,8 @@ class Sink:
 
     def on_binary(self, data: bytes) -> None: ...
     def on_pong(self, payload: bytes) -> None: ...
-    def on_violation(self, reason: str) -> None: ...
+    def on_violation(self, reason: str) -> None:
+        self.violations.append(reason)
 
 
 def connected() -> tuple[PushLink, Sink]:
@@ -96,3 +98,12 @@ def test_large_messages_come_through(size: int) -> None:
     arrive(link, frame(TEXT, b"x" * size) + frame(TEXT, b"next"))
 
     assert ["x" * size, "next"] == sink.texts
+
+
+def test_a_large_text_that_is_not_utf8_fails_the_connection() -> None:
+    """A violation is told however the bytes were read, and nothing comes after it."""
+    link, sink = connected()
+    arrive(link, frame(TEXT, b"x" * 600_000 + b"\xff"))
+    arrive(link, frame(TEXT, b"next"))
+
+    assert (sink.violations, sink.texts) == (["text message is not UTF-8"], [])
