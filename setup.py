@@ -1,4 +1,4 @@
-"""Builds the optional extension; everything else is in pyproject.toml."""
+"""Builds the optional extensions; everything else is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ import sysconfig
 
 from setuptools import Extension, setup
 
-NATIVE = "src/wsfleet/_wire/native"
-SPEEDUPS = Extension(
-    "wsfleet._wire._speedups",
-    sources=[f"{NATIVE}/{name}.c" for name in ("module", "pieces", "decoder", "masking")],
-    depends=[f"{NATIVE}/speedups.h"],
-    extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
-    optional=True,  # where nothing compiles it, the codec is its twin in Python
-)
-# It knows the insides of CPython, and leaves the guarding of its state to the GIL.
+
+def extension(package: str, sources: tuple[str, ...], headers: tuple[str, ...]) -> Extension:
+    """Describe the C of one package, in its folder `native`."""
+    folder = f"src/wsfleet/{package}/native"
+    return Extension(
+        f"wsfleet.{package}._speedups",
+        sources=[f"{folder}/{name}.c" for name in sources],
+        depends=[f"{folder}/{name}.h" for name in headers],
+        extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
+        optional=True,  # where nothing compiles it, its twin in Python runs
+    )
+
+
+SPEEDUPS = [
+    extension("_wire", ("module", "pieces", "decoder", "masking", "offering"), ("speedups",)),
+    extension("_client", ("module", "delivery", "waiter"), ("speedups",)),
+]
+# They know the insides of CPython, and leave the guarding of their state to the GIL.
 FITS = platform.python_implementation() == "CPython" and not sysconfig.get_config_var(
     "Py_GIL_DISABLED"
 )
 
-setup(ext_modules=[SPEEDUPS] if FITS else [])
+setup(ext_modules=SPEEDUPS if FITS else [])

@@ -14,9 +14,9 @@ from websockets.server import ServerProtocol
 
 from wsfleet._wire.connection import Connection
 from wsfleet._wire.deflate import Deflate, accept
-from wsfleet._wire.frames import decode_utf8
+from wsfleet._wire.frames import Opcode, decode_utf8
 from wsfleet._wire.handshake import Agreed
-from wsfleet._wire.outbox import PIECE
+from wsfleet._wire.offering import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +129,10 @@ def test_frames_keep_their_order_and_stay_whole(sent: list[tuple[str, int, int]]
     for number, (kind, size, taken) in enumerate(sent):
         payload = bytes([97 + number]) * (min(size, 125) if kind == "ping" else size)
         given = payload.decode() if kind == "text" and size > PIECE else payload
-        getattr(connection, kind if kind == "ping" else f"send_{kind}")(given)
+        if kind == "ping":
+            connection.ping(payload)
+        else:
+            connection.send(Opcode[kind.upper()], given)
         expected.append((PeerOpcode[kind.upper()], payload))
         network.take(taken)
     while network.buffered:
@@ -145,7 +148,7 @@ def test_a_large_message_is_masked_as_the_network_takes_it() -> None:
     payload = b"x" * (32 * PIECE)
     tracemalloc.start()
     try:
-        connection.send_binary(payload)
+        connection.send(Opcode.BINARY, payload)
         assert tracemalloc.get_traced_memory()[1] < 4 * PIECE
     finally:
         tracemalloc.stop()
@@ -155,7 +158,7 @@ def test_a_large_message_is_masked_as_the_network_takes_it() -> None:
 def test_a_connection_is_full_until_the_last_piece_is_out() -> None:
     """Whoever minds the write buffer waits until a large message has left."""
     connection, network = connected()
-    connection.send_binary(b"x" * (3 * PIECE))
+    connection.send(Opcode.BINARY, b"x" * (3 * PIECE))
     seen = []
     while network.buffered:
         seen.append(connection.full)
@@ -168,7 +171,7 @@ def test_a_connection_is_full_until_the_last_piece_is_out() -> None:
 def test_pings_of_the_peer_are_answered_behind_a_large_message() -> None:
     """Of the pings that come meanwhile the last is answered, after the message."""
     connection, network = connected()
-    connection.send_binary(b"x" * (2 * PIECE))
+    connection.send(Opcode.BINARY, b"x" * (2 * PIECE))
     network.feed(b"\x89\x01a\x89\x01b")
     while network.buffered:
         network.take(PIECE)
@@ -181,7 +184,7 @@ def test_pings_of_the_peer_are_answered_behind_a_large_message() -> None:
 def test_a_goodbye_waits_behind_a_large_message() -> None:
     """Closing does not cut a message that was handed over."""
     connection, network = connected()
-    connection.send_binary(b"x" * (2 * PIECE))
+    connection.send(Opcode.BINARY, b"x" * (2 * PIECE))
     connection.close()
     while network.buffered:
         network.take(PIECE)
@@ -195,7 +198,7 @@ def test_a_goodbye_waits_behind_a_large_message() -> None:
 def test_a_lost_connection_drops_what_waits() -> None:
     """When the network is gone, nothing more is masked or written."""
     connection, network = connected()
-    connection.send_binary(b"x" * (4 * PIECE))
+    connection.send(Opcode.BINARY, b"x" * (4 * PIECE))
     network.abort()
     before = bytes(network.buffered)
     network.full = False
@@ -209,7 +212,7 @@ def test_nothing_is_written_to_a_network_that_broke() -> None:
     """When the network breaks while a large message goes out, the rest stays where it is."""
     connection, network = connected()
     network.breaks_at = PIECE
-    connection.send_binary(b"x" * (4 * PIECE))
+    connection.send(Opcode.BINARY, b"x" * (4 * PIECE))
     network.take(10**9)
 
     assert len(network.taken) < 2 * PIECE
@@ -221,7 +224,7 @@ def test_a_large_message_may_be_compressed(size: int) -> None:
     """What is large after it was compressed is sent in pieces, too."""
     deflate = accept("permessage-deflate", Deflate(level=0))
     connection, network = connected(deflate=deflate)
-    connection.send_text("x" * size)
+    connection.send(Opcode.TEXT, "x" * size)
     while network.buffered:
         network.take(PIECE)
 

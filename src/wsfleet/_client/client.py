@@ -267,7 +267,8 @@ class Client(Gauges):
             NotConnectedError: not sent: there is no connection at this moment.
             TypeError: not sent: see `send_message`.
         """
-        self._sender.send_nowait(outgoing(message))
+        if type(message) is not str or not self._sender.offer_text(message):
+            self._sender.send_nowait(outgoing(message))
 
     async def request(
         self,

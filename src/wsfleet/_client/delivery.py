@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from .callables import is_async_callable, refuse_coroutine
-from .correlation import OWN
-from .events import Binary, Event, Gap, Handler, Message, ProtocolError, UnmatchedResponse
+from .events import Binary, Event, Gap, Handler, ProtocolError, UnmatchedResponse
 from .messages import decode_json_text, is_response, json_or_text, read_envelope
+from .speedups import StraightDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .inbox import Inbox
 
 
-class Delivery:
+class Delivery(StraightDelivery):
     """
     Takes what a connection reads.
 
@@ -39,20 +39,14 @@ class Delivery:
     """
 
     __slots__ = (
-        "_correlation",
-        "_crashed",
-        "_decode",
         "_gap",
         "_plainly",
-        "_take",
         "_tell",
         "_unwatched",
-        "_waiting",
         "_watch",
         "awaits_handler",
         "on_pong",
         "on_text",
-        "received",
     )
 
     def __init__(
@@ -66,75 +60,32 @@ class Delivery:
         ponged: Callable[[bytes], None],
         watch: Callable[[Any], bool] | None,
     ) -> None:
-        self.received: int = 0
         self.awaits_handler = handler is not None and is_async_callable(handler)
+        called_inline = handler is not None and not self.awaits_handler
+        take: Callable[[Event], Any] = handler if called_inline else inbox.put  # type: ignore[assignment]
+        super().__init__(correlation, take, decode if callable(decode) else None, crashed)
         self.on_pong = ponged
-        self.on_text: Callable[[Any], None] = self._on_json
+        self.on_text: Callable[[Any], None] = self.on_json
         if decode != "json":
-            self.on_text = self._on_raw if decode == "raw" else self._on_undecoded
+            self.on_text = self.on_raw if decode == "raw" else self.on_undecoded
         self._unwatched = self.on_text
         self._watch = watch
         if watch is not None:
             self.on_text = self._on_watched if decode == "json" else self._on_watched_text
-        self._correlation = correlation
-        self._waiting = correlation.waiting
-        self._decode = decode
-        self._crashed = crashed
-        called_inline = handler is not None and not self.awaits_handler
-        self._take: Callable[[Event], Any] = handler if called_inline else inbox.put  # type: ignore[assignment]
-        self._plainly = self._take
-        self._tell: Callable[[Event], Any] = self._take if called_inline else inbox.insist
+        self._plainly = take
+        self._tell: Callable[[Event], Any] = take if called_inline else inbox.insist
         self._gap: Callable[[], Gap] | None = None
 
-    # The three that come by the hundred thousand a second call the handler themselves: one call
-    # more would make them a tenth slower.
-
-    def _on_json(self, data: Any) -> None:
-        self.received += 1
-        if type(data) is dict and (request_id := data.get("id")) is not None:
-            if "method" not in data and self._correlation.resolve(request_id, data):
-                return
-            if is_response(data):
-                # One of ours that comes too late is no user's, and may hold a token.
-                if not self._correlation.is_own(request_id):
-                    self._deliver(UnmatchedResponse(data))
-                return
-        try:
-            result = self._take(Message(data))
-            if result is not None:
-                refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self._crashed(exc)
-
-    def _on_raw(self, text: str) -> None:
-        self.received += 1
-        may_answer = self._waiting and '"id"' in text
-        if (may_answer or (self._correlation.asked and OWN in text)) and self._resolve(text):
-            return
-        try:
-            result = self._take(Message(text))
-            if result is not None:
-                refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self._crashed(exc)
-
-    def _on_undecoded(self, text: str) -> None:
-        """Decode only what may be a response, and leave the rest to the user's `decode`."""
-        self.received += 1
-        may_answer = self._waiting and '"id"' in text
-        if (may_answer or (self._correlation.asked and OWN in text)) and self._resolve(text):
-            return
-        try:
-            data = self._decode(text)  # type: ignore[operator]
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self._crashed(exc)
-            return
-        try:
-            result = self._take(Message(data))
-            if result is not None:
-                refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self._crashed(exc)
+    def _answers(self, data: dict[str, Any]) -> bool:
+        request_id = data["id"]
+        if "method" not in data and self._correlation.resolve(request_id, data):
+            return True
+        if not is_response(data):
+            return False
+        # One of ours that comes too late is no user's, and may hold a token.
+        if not self._correlation.is_own(request_id):
+            self._deliver(UnmatchedResponse(data))
+        return True
 
     def _on_watched(self, data: Any) -> None:
         if not self._is_taken(data):

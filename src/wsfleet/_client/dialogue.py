@@ -134,10 +134,7 @@ class Dialogue:
         self._write(ready)
 
     def _write(self, ready: Outgoing) -> None:
-        if ready.binary:
-            self._connection.send_binary(ready.payload)  # type: ignore[arg-type]  # it is no text
-        else:
-            self._connection.send_text(ready.payload)
+        self._connection.send(ready.opcode, ready.payload)
 
     def _count(self, message: Sendable) -> None:
         if self._limiter is None:

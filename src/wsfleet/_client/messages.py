@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
-from wsfleet._wire.outbox import PIECE
+from wsfleet._wire.frames import Opcode
+from wsfleet._wire.offering import PIECE
 from wsfleet.errors import JsonRpcError
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     A message ready for the wire.
 
     Attributes:
+        opcode: what it goes out as.
         payload: its bytes; or the text itself, where the wire can take it as it is.
-        binary: whether they go out as a binary message.
         request_id: the id of the response that it asks for, or None.
         given: what the caller gave.
     """
 
+    opcode: Opcode
     payload: bytes | str
-    binary: bool
     request_id: RequestId | None
     given: Sendable
 
@@ -65,18 +66,22 @@ def outgoing(message: Sendable) -> Outgoing:
         UnicodeEncodeError: the text has surrogates, which UTF-8 cannot carry; nothing was sent.
     """
     if type(message) is dict:  # the common case, and abstract classes are slow to ask
-        return Outgoing(_encode_json(message), False, _request_id_in_mapping(message), message)
+        return Outgoing(
+            Opcode.TEXT, _encode_json(message), _request_id_in_mapping(message), message
+        )
     if isinstance(message, str):
         is_small = len(message) <= PIECE
         payload = message.encode() if is_small or not message.isascii() else message
-        return Outgoing(payload, False, _request_id_in_text(message), message)
+        return Outgoing(Opcode.TEXT, payload, _request_id_in_text(message), message)
     if isinstance(message, bytes):
-        return Outgoing(message, True, None, message)
+        return Outgoing(Opcode.BINARY, message, None, message)
     if isinstance(message, Mapping):
         plain = dict(message)
-        return Outgoing(_encode_json(plain), False, _request_id_in_mapping(plain), message)
+        return Outgoing(
+            Opcode.TEXT, _encode_json(plain), _request_id_in_mapping(plain), message
+        )
     if isinstance(message, bytearray | memoryview):
-        return Outgoing(bytes(message), True, None, message)
+        return Outgoing(Opcode.BINARY, bytes(message), None, message)
     msg = (
         f"a message is str, bytes or a mapping, not {type(message).__name__}; nothing was sent"
     )
@@ -90,7 +95,7 @@ def outgoing_request(message: dict[str, Any], request_id: RequestId) -> Outgoing
     Raises:
         TypeError: it is not JSON-able; nothing was sent.
     """
-    return Outgoing(_encode_json(message), False, request_id, message)
+    return Outgoing(Opcode.TEXT, _encode_json(message), request_id, message)
 
 
 _BEFORE_MEMBERS: Final = "{ \t\r\n"

@@ -7,11 +7,12 @@ is ever needed.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .speedups import AsyncioWaiter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    import asyncio
 
 EXPIRED: Final = object()
 """What is awaited has not come in time."""
@@ -112,29 +113,3 @@ class _Line:
         if self.timer is not None:
             self.timer.cancel()
         self._patience.drop(self)
-
-
-class AsyncioWaiter:
-    """Awaits one result, or `EXPIRED`; made by `Patience`."""
-
-    __slots__ = ("_future", "_line")
-
-    def __init__(self, line: _Line, loop: asyncio.AbstractEventLoop) -> None:
-        self._future: asyncio.Future[object] = asyncio.Future(loop=loop)
-        self._line = line
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        """Return the result."""
-        return self._future.__await__()
-
-    def set(self, value: object) -> None:
-        """Give the result; only the first counts."""
-        if not self._future.done():
-            self._future.set_result(value)
-
-    def close(self) -> None:
-        """Nobody waits any more."""
-        line = self._line
-        line.deadlines.pop(self, None)
-        if not line.is_kept and not line.deadlines:
-            line.leave()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
+from wsfleet._wire.frames import Opcode
 from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
 
 from .dialogue import Dialogue
@@ -75,45 +76,51 @@ class Sender:
             timeout: seconds that a limiter has; room in the write buffer is waited for as long
                 as it takes.
         """
-        connection = self._connection()
         if self._gate is not None:
+            self._connection()
             await self._gate.enter(message, timeout)
-            connection = self._connection()
+        if self.sent % _BURST and self._offer(message):
+            return
+        connection = self._connection()
         if connection.full:
             await connection.room()
         elif self.sent % _BURST == 0:
             await checkpoint()
-        else:
-            self._write(connection, message)
-            return
-        self._hand_over(connection, message)
+        self._hand_over(message)
+
+    def offer_text(self, text: str) -> bool:
+        """Send a text at once, where nothing stands in the way of that; else do nothing."""
+        connection = self._life.connection
+        if (
+            self._gate is not None
+            or connection is None
+            or not connection.offer(Opcode.TEXT, text)
+        ):
+            return False
+        self.sent += 1
+        return True
 
     def send_nowait(self, message: Outgoing) -> None:
         """Send a message at once; see `Client.send_nowait`."""
-        connection = self._connection()
-        if connection.full:
+        if self._connection().full:
             raise anyio.WouldBlock
         if self._gate is not None:
             self._gate.enter_nowait(message)
-        self._write(connection, message)
+        self._hand_over(message)
 
     async def exchange(self, message: Outgoing, request_id: RequestId, timeout: float) -> Any:
         """Send a request and return its response; see `Client.send_message`."""
         life = self._life
-        connection = self._connection()
         left = timeout
         if self._gate is not None:
+            self._connection()
             left = await self._left_after(self._gate, message, timeout)
-            connection = self._connection()
         started_at = life.clock()
         waiter = life.new_waiter(started_at, left)
         try:
             self._requests.add(request_id, waiter)
-            if connection.full:
-                await self._room_within(connection, request_id, left)
-                self._hand_over(connection, message)
-            else:
-                self._write(connection, message)
+            if not self._offer(message):
+                await self._send_within(left, message, request_id)
             answer = await waiter
         finally:
             self._requests.remove(request_id, waiter)
@@ -155,14 +162,26 @@ class Sender:
             raise RateLimitedError(0.0, self._client)
         return left
 
-    async def _room_within(
-        self, connection: Connection, request_id: RequestId, timeout: float
+    def _offer(self, message: Outgoing) -> bool:
+        """Send it at once, where nothing stands in the way of that; else do nothing."""
+        connection = self._life.connection
+        if connection is None or not connection.offer(message.opcode, message.payload):
+            return False
+        self.sent += 1
+        return True
+
+    async def _send_within(
+        self, timeout: float, message: Outgoing, request_id: RequestId
     ) -> None:
-        with anyio.move_on_after(timeout) as scope:
-            await connection.room()
-        if scope.cancelled_caught:
-            self.health.failed(self._life.clock())
-            raise RequestTimeoutError(self._client, request_id, timeout, False)
+        """Send it when there is room; there has to be in time."""
+        connection = self._connection()
+        if connection.full:
+            with anyio.move_on_after(timeout) as scope:
+                await connection.room()
+            if scope.cancelled_caught:
+                self.health.failed(self._life.clock())
+                raise RequestTimeoutError(self._client, request_id, timeout, False)
+        self._hand_over(message)
 
     def _connection(self) -> Connection:
         connection = self._life.connection
@@ -170,17 +189,10 @@ class Sender:
             raise self._not_connected()
         return connection
 
-    def _hand_over(self, connection: Connection, message: Outgoing) -> None:
-        if not connection.open:  # it ended while there was no room
-            raise self._not_connected()
-        self._write(connection, message)
-
-    def _write(self, connection: Connection, message: Outgoing) -> None:
+    def _hand_over(self, message: Outgoing) -> None:
+        connection = self._connection()
         self.sent += 1
-        if message.binary:
-            connection.send_binary(message.payload)  # type: ignore[arg-type]  # it is no text
-        else:
-            connection.send_text(message.payload)
+        connection.send(message.opcode, message.payload)
 
     def _not_connected(self) -> NotConnectedError:
         state = str(self._life.state) if self._life.alive else "closed"

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from .link import Link
 from .straight import Receiver
 
 class StraightDecoder:
@@ -21,6 +22,15 @@ class Pieces:
     def placed(self, size: int) -> None: ...
     def take(self) -> bytes: ...
     def take_text(self) -> str: ...
+
+class Offering:
+    ending: Any
+    _link: Link
+    _is_closing: Callable[[], bool]
+    _outbox: Any
+    _deflater: Any
+    def __init__(self, link: Link) -> None: ...
+    def offer(self, opcode: int, payload: str | bytes) -> bool: ...
 
 def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes: ...
 def mask(payload: bytes | memoryview, key: bytes) -> bytes: ...

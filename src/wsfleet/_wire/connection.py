@@ -15,9 +15,10 @@ import anyio
 
 from .decoder import Decoder
 from .frames import CloseCode, Opcode, ProtocolViolation, close_payload
-from .outbox import PIECE, Outbox
+from .offering import PIECE
+from .outbox import Outbox
 from .signals import Changes, Latch
-from .speedups import encode
+from .speedups import Offering, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ class Ending:
     error: Exception | None = None
 
 
-class Connection:
+class Connection(Offering):
     """
     One open WebSocket over a link.
 
@@ -85,16 +86,11 @@ class Connection:
 
     __slots__ = (
         "_decoder",
-        "_deflater",
         "_ended",
         "_gone",
-        "_is_closing",
-        "_link",
-        "_outbox",
         "_owed_pong",
         "_room",
         "_sink",
-        "ending",
         "on_binary",
         "on_control",
         "on_pong",
@@ -115,6 +111,7 @@ class Connection:
         max_message_size: int | None,
         text_factory: Callable[[bytes], Any],
     ) -> None:
+        super().__init__(link)
         self.subprotocol: str | None = agreed.subprotocol
         self.ending: Ending | None = None
         self.reads: int = 0
@@ -126,8 +123,6 @@ class Connection:
         self.on_pong: Callable[[bytes], None] = sink.on_pong
         self.on_control: Callable[[], None] | None = None
         self._sink = sink
-        self._link = link
-        self._is_closing = link.is_closing
         deflate = agreed.deflate
         self._deflater: Deflater | None = None if deflate is None else deflate.deflater
         self._decoder = Decoder(
@@ -160,32 +155,20 @@ class Connection:
         """Whether the write buffer is above its high-water mark."""
         return self._link.full or self._outbox is not None
 
-    def send_text(self, payload: bytes | str) -> None:
+    def send(self, opcode: int, payload: bytes | str) -> None:
         """
-        Hand over a text message, whole; the caller has seen that the connection is `open`.
+        Hand over a message, whole; the caller has seen that the connection is `open`.
 
         Args:
-            payload: its UTF-8; or itself, where it is of ASCII characters, more than `PIECE`.
+            opcode: its kind.
+            payload: its bytes (UTF-8 where it is a text); or the text itself, where it is of
+                ASCII characters, more than `PIECE`.
         """
-        if self._deflater is None:
-            self._send(Opcode.TEXT, payload)
-        else:
-            payload = payload.encode() if isinstance(payload, str) else payload
-            self._send_deflated(self._deflater, Opcode.TEXT, payload)
-
-    def send_binary(self, payload: bytes) -> None:
-        """
-        Hand over a binary message, whole; the caller has seen that the connection is `open`.
-        """
-        if self._deflater is None:
-            self._send(Opcode.BINARY, payload)
-        else:
-            self._send_deflated(self._deflater, Opcode.BINARY, payload)
-
-    def _send_deflated(self, deflater: Deflater, opcode: Opcode, payload: bytes) -> None:
-        if len(payload) < deflater.threshold:
+        deflater = self._deflater
+        if deflater is None or len(payload) < deflater.threshold:
             self._send(opcode, payload)
         else:
+            payload = payload.encode() if isinstance(payload, str) else payload
             self._send(opcode, deflater.deflate(payload), compressed=True)
 
     def _send(self, opcode: int, payload: bytes | str, *, compressed: bool = False) -> None:

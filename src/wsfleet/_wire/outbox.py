@@ -13,15 +13,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from .masking import head_64
+from .offering import PIECE
 from .speedups import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .link import Link
-
-PIECE: Final = 256 * 1024
-"""Bytes of a message that are masked in one go; a larger message goes through an outbox."""
 
 _FIN: Final = 0x80
 _RSV1: Final = 0x40

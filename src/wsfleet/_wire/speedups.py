@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from . import masking, straight
+from . import masking, offering, straight
 
 WANTED: Final = not os.environ.get("WSFLEET_NO_EXTENSIONS")
 """Whether what is faster than plain Python may be used."""
@@ -26,10 +26,12 @@ COMPILED: Final = WANTED and _built
 """Whether the codec runs in C."""
 
 if TYPE_CHECKING or not COMPILED:
+    Offering = offering.Offering
     StraightDecoder = straight.StraightDecoder
     encode = masking.encode
     mask = masking.mask
 else:
+    Offering = _speedups.Offering
     StraightDecoder = _speedups.StraightDecoder
     encode = _speedups.encode
     mask = _speedups.mask

@@ -54,16 +54,15 @@ class TappedConnection(Connection):
         self._tap = tap
         self.on_binary = _tapped_binary(tap, sink.on_binary)
 
-    def send_text(self, payload: bytes | str) -> None:
-        """Tell a text message, and hand it over."""
-        payload = payload.encode() if isinstance(payload, str) else payload
-        self._tap("out", Opcode.TEXT, payload)
-        super().send_text(payload)
+    def offer(self, opcode: int, payload: str | bytes) -> bool:  # noqa: ARG002
+        """Send nothing at once: what goes out is told first."""
+        return False
 
-    def send_binary(self, payload: bytes) -> None:
-        """Tell a binary message, and hand it over."""
-        self._tap("out", Opcode.BINARY, payload)
-        super().send_binary(payload)
+    def send(self, opcode: int, payload: bytes | str) -> None:
+        """Tell a message, and hand it over."""
+        payload = payload.encode() if isinstance(payload, str) else payload
+        self._tap("out", Opcode(opcode), payload)
+        super().send(opcode, payload)
 
     def on_close(self, code: int | None, reason: str) -> None:
         """Tell the peer's goodbye, and echo it."""

@@ -59,7 +59,7 @@ mask_into(unsigned char *__restrict to, const unsigned char *__restrict from, Py
         to[at] = from[at] ^ key[at & 3];
 }
 
-static PyObject *
+PyObject *
 client_frame(int first, const unsigned char *payload, Py_ssize_t size)
 {
     const int length_size = size <= 125 ? 0 : size <= 0xFFFF ? 2 : 8;

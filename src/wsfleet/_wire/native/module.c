@@ -15,11 +15,13 @@ static struct PyModuleDef module_def = {
 PyMODINIT_FUNC
 PyInit__speedups(void)
 {
-    if (PyType_Ready(&PiecesType) < 0 || set_up_decoder() < 0 || set_up_masking() < 0)
+    if (PyType_Ready(&PiecesType) < 0 || set_up_decoder() < 0 || set_up_masking() < 0 ||
+        set_up_offering() < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && (PyModule_AddType(module, &StraightDecoder) < 0 ||
-                           PyModule_AddType(module, &PiecesType) < 0))
+                           PyModule_AddType(module, &PiecesType) < 0 ||
+                           PyModule_AddType(module, &OfferingType) < 0))
         Py_CLEAR(module);
     return module;
 }

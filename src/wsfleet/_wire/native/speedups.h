@@ -2,7 +2,8 @@
  * What the files of the extension know of each other.
  *
  * Rule 1: everything here has a twin in Python, and gives the same for the same bytes:
- *         `straight.py` for decoder.c, `pieces.py` for pieces.c, `masking.py` for masking.c.
+ *         `straight.py` for decoder.c, `pieces.py` for pieces.c, `masking.py` for masking.c,
+ *         `offering.py` for offering.c.
  * Rule 2: what is not the common case (control frames, compressed or broken ones) is left to
  *         Python.
  * Rule 3: no state is shared but the mask keys, which the GIL guards.
@@ -46,5 +47,13 @@ int set_up_decoder(void);
 
 extern PyMethodDef masking_functions[];
 int set_up_masking(void);
+
+/* One final, masked client frame as bytes; `first` is its first byte. */
+PyObject *client_frame(int first, const unsigned char *payload, Py_ssize_t size);
+
+/* offering.c: the messages that can be sent at once. */
+
+extern PyTypeObject OfferingType;
+int set_up_offering(void);
 
 #endif

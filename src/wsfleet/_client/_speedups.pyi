@@ -1,0 +1,2 @@
+from .straight import StraightDelivery as StraightDelivery
+from .waiter import AsyncioWaiter as AsyncioWaiter

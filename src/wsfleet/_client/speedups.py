@@ -1,0 +1,18 @@
+"""
+Which twins of what happens to every message run: those in C, where they were compiled, or those
+in plain Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsfleet._wire.speedups import COMPILED
+
+from . import straight, waiter
+
+if TYPE_CHECKING or not COMPILED:
+    AsyncioWaiter = waiter.AsyncioWaiter
+    StraightDelivery = straight.StraightDelivery
+else:
+    from ._speedups import AsyncioWaiter, StraightDelivery
