@@ -62,12 +62,23 @@ whole_frame(const unsigned char *at, const unsigned char *end, Py_ssize_t most,
     return *payload + size;
 }
 
+/* The text of UTF-8; most is ASCII. */
+static PyObject *
+decode_utf8(const unsigned char *payload, Py_ssize_t size)
+{
+    PyObject *text = PyUnicode_New(size, 0x7F);
+    if (text == NULL || !size || !(copy_bits(PyUnicode_1BYTE_DATA(text), payload, size) & 0x80))
+        return text;
+    Py_DECREF(text);
+    return PyUnicode_DecodeUTF8((const char *)payload, size, NULL);
+}
+
 static PyObject *
 text_of(Straight *self, const unsigned char *payload, Py_ssize_t size)
 {
     PyObject *text;
     if (self->text_factory == bytes_decode) {
-        text = PyUnicode_DecodeUTF8((const char *)payload, size, NULL);
+        text = decode_utf8(payload, size);
     } else {
         PyObject *bytes = PyBytes_FromStringAndSize((const char *)payload, size);
         if (bytes == NULL)

@@ -39,6 +39,7 @@ make_room(Pieces *self, Py_ssize_t more, Py_ssize_t announced)
     return 0;
 }
 
+/* The bits that any of the bytes has. */
 static unsigned char
 bits_of(const unsigned char *at, Py_ssize_t size)
 {
@@ -61,8 +62,7 @@ pieces_append(Pieces *self, const unsigned char *piece, Py_ssize_t size, Py_ssiz
     if (make_room(self, size, announced) < 0)
         return -1;
     if (size) {
-        memcpy(bytes_held(self) + self->size, piece, (size_t)size);
-        self->all |= bits_of(piece, size);
+        self->all |= copy_bits(bytes_held(self) + self->size, piece, size);
         self->size += size;
     }
     return 0;

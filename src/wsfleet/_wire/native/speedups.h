@@ -19,6 +19,25 @@
 #include <string.h>
 #include <structmember.h>
 
+/* Copy bytes, and return the bits that any of them has: one look at each, where a copy and a
+ * search for what is not ASCII would take two. */
+static inline unsigned char
+copy_bits(unsigned char *__restrict to, const unsigned char *__restrict from, Py_ssize_t size)
+{
+    uint64_t all = 0;
+    unsigned char last = 0;
+    Py_ssize_t at = 0;
+    for (; at + 8 <= size; at += 8) {
+        uint64_t word;
+        memcpy(&word, from + at, 8);
+        all |= word;
+        memcpy(to + at, &word, 8);
+    }
+    for (; at < size; at++)
+        last |= to[at] = from[at];
+    return last | (all & 0x8080808080808080u ? 0x80 : 0);
+}
+
 /* pieces.c: a message that comes in pieces. */
 
 typedef struct {
