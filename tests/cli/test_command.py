@@ -13,7 +13,7 @@ import pytest
 
 from wsfleet import connect, describe
 from wsfleet._wire.speedups import COMPILED
-from wsfleet._wire.tls import FAST
+from wsfleet._wire.transports import FAST
 from wsfleet.recording.lines import header_line, text_line
 from wsfleet.testing import MockServer, RawConnection, RawServer, json_rpc
 

@@ -52,8 +52,11 @@ async def test_a_socket_is_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(push, "open_socket", open_and_cancel)
     async with MockServer() as server:
+        stream = await push.PushBackend().connect_tcp(
+            "127.0.0.1", int(server.url.split(":")[2])
+        )
         with pytest.raises(asyncio.CancelledError):
-            await push.PushBackend().connect_tcp("127.0.0.1", int(server.url.split(":")[2]))
+            await stream.write(b"GET / HTTP/1.1")
         await anyio.wait_all_tasks_blocked()
         assert taken[0].fileno() == -1
         await server.wait_for_connections(0)

@@ -15,4 +15,7 @@ if TYPE_CHECKING or not COMPILED:
     AsyncioWaiter = waiter.AsyncioWaiter
     StraightDelivery = straight.StraightDelivery
 else:
-    from ._speedups import AsyncioWaiter, StraightDelivery
+    from . import _speedups
+
+    AsyncioWaiter = _speedups.AsyncioWaiter
+    StraightDelivery = _speedups.StraightDelivery

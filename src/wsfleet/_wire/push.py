@@ -16,7 +16,7 @@ import httpcore
 
 from .dialing import open_socket
 from .link import HIGH_WATER, LINK, LOW_WATER
-from .tls import start_tls
+from .transports import open_transport
 
 if TYPE_CHECKING:
     import socket
@@ -93,7 +93,10 @@ class PushLink(asyncio.BufferedProtocol):
     # what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.use(cast("asyncio.Transport", transport))
+        self._transport = opened = cast("asyncio.Transport", transport)
+        self.write = opened.write
+        self.is_closing = opened.is_closing
+        opened.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
         if self._taker is not None:
@@ -136,13 +139,6 @@ class PushLink(asyncio.BufferedProtocol):
             self._taker.on_writable()
 
     # what PushStream does with it, before the upgrade
-
-    def use(self, transport: asyncio.Transport) -> None:
-        """Speak over `transport` from here on (TLS puts one above another)."""
-        self._transport = transport
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
 
     def transport(self) -> asyncio.Transport:
         """Return the transport; there is one from the moment that a connection was made."""
@@ -224,10 +220,25 @@ class PushStream(httpcore.AsyncNetworkStream):
     A `PushLink` as httpcore wants to see it, until a connection takes the link over.
 
     Its timeouts do nothing: one deadline is around the whole of an upgrade.
+
+    Args:
+        sock: connected; what is done first with it decides whether it speaks TLS.
     """
 
-    def __init__(self, link: PushLink) -> None:
-        self.link: PushLink = link
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._link: PushLink | None = None
+
+    @property
+    def link(self) -> PushLink:
+        """What is below; there is one from the moment that something was done with it."""
+        assert self._link is not None
+        return self._link
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether a connection has taken over the link."""
+        return self._link is not None and self._link.detached
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         """Return bytes, or b"" at the end and once the link was detached."""
@@ -238,12 +249,16 @@ class PushStream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         """Hand an upgrade request over; it is small enough not to wait for."""
-        self.link.write(buffer)
+        if self._link is None:
+            self._link = await open_transport(PushLink, self._sock)
+        self._link.write(buffer)
 
     async def aclose(self) -> None:
         """Drop the socket, unless it was detached: then it is not httpcore's to close."""
-        if not self.link.detached:
-            self.link.abort()
+        if self._link is None:
+            self._sock.close()
+        elif not self._link.detached:
+            self._link.abort()
 
     async def start_tls(
         self,
@@ -252,19 +267,14 @@ class PushStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         """
-        Speak TLS from here on.
+        Speak TLS; nothing was done with the stream before.
 
         Raises:
             ssl.SSLError: the certificate or the handshake was refused.
             OSError: the connection broke.
         """
-        plain = self.link.transport()
-        try:
-            secure = await start_tls(plain, self.link, ssl_context, server_hostname)
-        except BaseException:
-            plain.abort()
-            raise
-        self.link.use(secure)
+        assert self._link is None
+        self._link = await open_transport(PushLink, self._sock, ssl_context, server_hostname)
         return self
 
     def get_extra_info(self, info: str) -> Any:
@@ -274,7 +284,7 @@ class PushStream(httpcore.AsyncNetworkStream):
 
 def is_detached(stream: httpcore.AsyncNetworkStream) -> bool:
     """Whether a connection has taken over the link below a stream: nothing is left to close."""
-    return isinstance(stream, PushStream) and stream.link.detached
+    return isinstance(stream, PushStream) and stream.is_detached
 
 
 class PushBackend(httpcore.AsyncNetworkBackend):
@@ -299,20 +309,6 @@ class PushBackend(httpcore.AsyncNetworkBackend):
             OSError: the name did not resolve (`socket.gaierror`), or nobody answered.
         """
         sock = await open_socket(host, port, local_address)
-        transport, link = await _hand_over(sock)
         for option in socket_options or ():
-            transport.get_extra_info("socket").setsockopt(*option)
-        return PushStream(link)
-
-
-async def _hand_over(sock: socket.socket) -> tuple[asyncio.Transport, PushLink]:
-    """Let the event loop have a socket; it closes it, also when this is cancelled."""
-    loop = asyncio.get_running_loop()
-    try:
-        return await loop.create_connection(PushLink, sock=sock)
-    except BaseException:
-        if not isinstance(loop, asyncio.BaseEventLoop):
-            # uvloop closed it below Python (before 0.22 without a word, its issue 645): whoever
-            # closes it again closes another connection's.
-            sock.detach()
-        raise
+            sock.setsockopt(*option)
+        return PushStream(sock)

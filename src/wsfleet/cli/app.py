@@ -14,7 +14,7 @@ import typer
 
 from wsfleet import describe, explain, recording
 from wsfleet._wire.speedups import COMPILED
-from wsfleet._wire.tls import FAST
+from wsfleet._wire.transports import FAST
 from wsfleet.errors import ConfigError, WsfleetError
 
 from .demo import run_demo

@@ -1,0 +1,74 @@
+"""
+From a connected socket to a transport of asyncio's, with TLS or without: by `aiofastnet` where
+it is installed (the extra `speed`), else by the event loop itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .speedups import WANTED
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
+    Connect: TypeAlias = Callable[..., Awaitable[tuple[asyncio.BaseTransport, Any]]]
+
+try:
+    import aiofastnet
+except ImportError:
+    _fast: Connect | None = None
+else:
+    _fast = aiofastnet.create_connection if WANTED else None
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+FAST: Final = _fast is not None
+"""Whether TLS, and on asyncio's own event loop also what is no TLS, is aiofastnet's."""
+
+
+async def open_transport(
+    protocol_factory: Callable[[], P],
+    sock: socket.socket,
+    ssl_context: ssl.SSLContext | None = None,
+    hostname: str | None = None,
+) -> P:
+    """
+    Let the event loop have a socket; return the protocol, which was told of its transport.
+
+    Args:
+        protocol_factory: makes the protocol.
+        sock: connected and non-blocking; it is closed with the transport, and also when this
+            fails or is cancelled.
+        ssl_context: for TLS, or None for none.
+        hostname: of the server, for TLS.
+
+    Raises:
+        ssl.SSLError: the certificate or the handshake was refused.
+        OSError: the connection broke.
+    """
+    loop = asyncio.get_running_loop()
+    is_native = isinstance(loop, asyncio.BaseEventLoop)
+    # uvloop's transports without TLS are as fast.
+    fast = _fast if is_native or ssl_context is not None else None
+    protocol: P
+    try:
+        if fast is not None:
+            _, protocol = await fast(
+                loop, protocol_factory, sock=sock, ssl=ssl_context, server_hostname=hostname
+            )
+        else:
+            _, protocol = await loop.create_connection(
+                protocol_factory, sock=sock, ssl=ssl_context, server_hostname=hostname
+            )
+    except BaseException:
+        if fast is None and not is_native:
+            # uvloop closed it below Python (before 0.22 without a word, its issue 645): whoever
+            # closes it again closes another connection's.
+            sock.detach()
+        raise
+    return protocol
