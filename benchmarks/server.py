@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 import tempfile
 from pathlib import Path
@@ -40,6 +41,9 @@ TICKER: Final = (
     b'"best_ask_price":68124.0,"best_bid_amount":12030.0,"best_ask_amount":5510.0,'
     b'"last_price":68123.5,"mark_price":68120.13,"open_interest":912345670}}}'
 )
+
+
+find_id: Final = re.compile(rb'"id":[^,}]+').search
 
 
 class Listener(picows.WSListener):
@@ -77,9 +81,8 @@ class Listener(picows.WSListener):
             self.awaited = int(payload.split()[1])
         elif payload.startswith((b"FLOOD ", b"FRAGMENTS ", b"TICKER ", b"TYPED ")):
             self.flood = asyncio.create_task(self.send_many(transport, payload))
-        elif (at := payload.find(b'"id":')) >= 0:
-            end = min(i for i in (payload.find(c, at) for c in (b",", b"}")) if i > 0)
-            transport.send(kind, b'{"jsonrpc":"2.0",' + payload[at:end] + b',"result":1}')
+        elif (found := find_id(payload)) is not None:
+            transport.send(kind, b'{"jsonrpc":"2.0",%b,"result":1}' % found[0])
         else:
             transport.send(kind, payload)
 

@@ -17,6 +17,7 @@ HALF_LIFE: Final = 1.0
 _PER_PENDING, _MOST_PENDING = 10.0, 40.0
 _PER_SECOND, _MOST_LATENCY = 40.0, 30.0
 _PER_ERROR, _MOST_ERRORS = 15.0, 20.0
+_COSTLIEST: Final = _MOST_LATENCY / _PER_SECOND
 
 
 class Health:
@@ -32,9 +33,11 @@ class Health:
 
     def answered(self, seconds: float, now: float) -> None:
         """Take note of a round trip."""
-        self._fade(now)
         # More than costs points would only take longer to fade.
-        self._worst = max(self._worst, min(seconds, _MOST_LATENCY / _PER_SECOND))
+        costly = seconds if seconds < _COSTLIEST else _COSTLIEST
+        if costly > self._worst * self._fading(now):  # else it leaves nothing to remember
+            self._fade(now)
+            self._worst = costly
 
     def failed(self, now: float) -> None:
         """Take note of a request without an answer, or a connection lost."""

@@ -21,16 +21,20 @@ typedef struct {
     char blocking; /* as asyncio asks of a future: whether it was yielded to be awaited */
 } Waiter;
 
-static int
-waiter_init(Waiter *self, PyObject *args, PyObject *kwargs)
+/* The type is called without the tuple of arguments that `tp_init` would take. */
+static PyObject *
+waiter_vectorcall(PyObject *type, PyObject *const *args, size_t count, PyObject *names)
 {
-    static char *names[] = {"line", "loop", NULL};
-    PyObject *line, *loop;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &line, &loop))
-        return -1;
-    Py_XSETREF(self->line, Py_NewRef(line));
-    Py_XSETREF(self->loop, Py_NewRef(loop));
-    return 0;
+    if (PyVectorcall_NARGS(count) != 2 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "AsyncioWaiter() takes a line and a loop");
+        return NULL;
+    }
+    Waiter *self = (Waiter *)PyType_GenericAlloc((PyTypeObject *)type, 0);
+    if (self != NULL) {
+        self->line = Py_NewRef(args[0]);
+        self->loop = Py_NewRef(args[1]);
+    }
+    return (PyObject *)self;
 }
 
 /* The task goes on in a turn of the event loop to come. */
@@ -255,8 +259,7 @@ PyTypeObject AsyncioWaiter = {
     .tp_doc = PyDoc_STR("Awaits one result; see the twin in Python."),
     .tp_basicsize = sizeof(Waiter),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)waiter_init,
+    .tp_vectorcall = waiter_vectorcall,
     .tp_traverse = (traverseproc)waiter_traverse,
     .tp_clear = (inquiry)waiter_clear,
     .tp_dealloc = (destructor)waiter_dealloc,
