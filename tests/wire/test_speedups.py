@@ -122,6 +122,39 @@ def test_both_encode_the_same(opcode: Opcode, payload: bytes, is_compressed: boo
 
 @compiled
 @given(
+    head=st.binary(max_size=14),
+    payload=st.one_of(st.binary(max_size=99), st.text(st.characters(max_codepoint=127))),
+    at=st.integers(0, 20).map(lambda words: 4 * words),
+    size=st.integers(0, 99),
+    key=st.binary(min_size=4, max_size=4),
+)
+def test_both_mask_pieces_alike(
+    head: bytes, payload: bytes | str, at: int, size: int, key: bytes
+) -> None:
+    """A piece of a large message is the same from both, bytes or text."""
+    ours = speedups.masked_piece(head, payload, at, size, key)
+    assert masking.masked_piece(head, payload, at, size, key) == ours
+
+
+@compiled
+@pytest.mark.parametrize(
+    "given",
+    [
+        (b"", "ä", 0, 4, b"1234"),
+        (b"", b"x", 0, 4, b"123"),
+        (b"", b"x", -4, 4, b"1234"),
+        (b"", b"x", 0, -1, b"1234"),
+        (b"", 7, 0, 4, b"1234"),
+    ],
+)
+def test_a_piece_that_makes_no_sense_is_refused(given: Any) -> None:
+    """Nothing is read beyond a payload, and no text is sent in another encoding."""
+    with pytest.raises((TypeError, ValueError)):
+        speedups.masked_piece(*given)
+
+
+@compiled
+@given(
     added=st.lists(st.lists(st.one_of(st.binary(max_size=9), st.text(max_size=9))), max_size=4),
     announced=st.integers(0, 1 << 40),
 )

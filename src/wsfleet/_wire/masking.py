@@ -2,7 +2,7 @@
 Frames on their way out (RFC 6455 sections 5.2 and 5.3), in plain Python.
 
 Rule 1: this module does no I/O and holds no clock.
-Rule 2: `native/masking.c` has the twins of `encode` and `mask`, which make the same frames.
+Rule 2: `native/masking.c` has the twins of `encode` and `masked_piece`, which make the same frames.
 """
 
 from __future__ import annotations
@@ -78,6 +78,22 @@ def _after(head: bytes, payload: bytes | memoryview, key: bytes) -> bytes:
         frame.write(block.to_bytes(_BLOCK, "little"))
     frame.write(mask(payload[whole:], key))
     return frame.getvalue()
+
+
+def masked_piece(head: bytes, payload: bytes | str, at: int, size: int, key: bytes) -> bytes:
+    """
+    Return a head and a piece of a payload, masked.
+
+    Args:
+        head: what comes before it, as it is.
+        payload: bytes, or a text of ASCII characters.
+        at: where the piece begins; a multiple of 4, as the key begins anew there.
+        size: of the piece; the last may be smaller.
+        key: 4 bytes.
+    """
+    if isinstance(payload, str):
+        return head + mask(payload[at : at + size].encode("ascii"), key)
+    return head + mask(memoryview(payload)[at : at + size], key)
 
 
 _head_7: Final = struct.Struct("!BB4s").pack

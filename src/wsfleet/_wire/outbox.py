@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from .masking import head_64
 from .offering import PIECE
-from .speedups import mask
+from .speedups import masked_piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,8 +71,6 @@ def _pieces(opcode: int, payload: bytes | str, *, compressed: bool) -> Iterator[
     first = _FIN | _RSV1 | opcode if compressed else _FIN | opcode
     key = os.urandom(4)
     head = head_64(first, _MASKED_64, len(payload), key)
-    whole = payload if isinstance(payload, str) else memoryview(payload)
-    for at in range(0, len(whole), PIECE):
-        piece = whole[at : at + PIECE]
-        yield head + mask(piece.encode() if isinstance(piece, str) else piece, key)
+    for at in range(0, len(payload), PIECE):
+        yield masked_piece(head, payload, at, PIECE, key)
         head = b""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import httpcore
@@ -109,6 +110,7 @@ class PushLink(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._place is not None:
+            self._let_go_of(self._place)
             self._place = None
             if self._taker is not None:
                 self._taker.placed(nbytes)
@@ -122,6 +124,12 @@ class PushLink(asyncio.BufferedProtocol):
                 self._collect(read.view[:nbytes])
         finally:
             read.busy = False
+
+    @staticmethod
+    def _let_go_of(place: memoryview) -> None:
+        """Release a place, so that the message there can grow without being copied."""
+        with suppress(BufferError):  # uvloop holds it until this call returns, and no longer
+            place.release()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = (exc,)

@@ -29,11 +29,11 @@ if TYPE_CHECKING or not COMPILED:
     Offering = offering.Offering
     StraightDecoder = straight.StraightDecoder
     encode = masking.encode
-    mask = masking.mask
+    masked_piece = masking.masked_piece
 else:
     Offering = _speedups.Offering
     StraightDecoder = _speedups.StraightDecoder
     encode = _speedups.encode
-    mask = _speedups.mask
+    masked_piece = _speedups.masked_piece
     if hasattr(os, "register_at_fork"):  # not on Windows
         os.register_at_fork(after_in_child=_speedups.forget_keys)

@@ -109,30 +109,53 @@ encode(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyO
     return frame;
 }
 
-PyDoc_STRVAR(mask_doc, "mask(payload, key)\n--\n\n"
-                       "Return the payload XORed with the repeated 4-byte key.");
+/* The bytes of a payload that is bytes, or a text of ASCII characters; released by the caller,
+ * whatever it is. */
+static int
+payload_of(PyObject *payload, Py_buffer *view)
+{
+    if (!PyUnicode_Check(payload))
+        return PyObject_GetBuffer(payload, view, PyBUF_SIMPLE);
+    if (!PyUnicode_IS_COMPACT_ASCII(payload)) {
+        PyErr_SetString(PyExc_ValueError, "a text in pieces is of ASCII characters");
+        return -1;
+    }
+    return PyBuffer_FillInfo(view, payload, PyUnicode_1BYTE_DATA(payload),
+                             PyUnicode_GET_LENGTH(payload), 1, PyBUF_SIMPLE);
+}
+
+PyDoc_STRVAR(masked_piece_doc, "masked_piece(head, payload, at, size, key)\n--\n\n"
+                               "Return a head and a piece of a payload, masked.");
 
 static PyObject *
-mask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+masked_piece(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    if (count != 2 || !PyBytes_Check(args[1]) || PyBytes_GET_SIZE(args[1]) != KEY_SIZE) {
-        PyErr_SetString(PyExc_TypeError, "mask() takes a payload, and a key of 4 bytes");
+    Py_buffer head, key, view;
+    PyObject *payload, *piece = NULL;
+    Py_ssize_t at, size;
+    if (!PyArg_ParseTuple(args, "y*Onny*", &head, &payload, &at, &size, &key))
         return NULL;
+    if (key.len != KEY_SIZE || at < 0 || size < 0) {
+        PyErr_SetString(PyExc_ValueError, "a key is of 4 bytes, and a piece inside of a payload");
+    } else if (payload_of(payload, &view) == 0) {
+        const Py_ssize_t left = at < view.len ? view.len - at : 0;
+        const Py_ssize_t taken = size < left ? size : left;
+        piece = PyBytes_FromStringAndSize(NULL, head.len + taken);
+        if (piece != NULL) {
+            unsigned char *out = (unsigned char *)PyBytes_AS_STRING(piece);
+            memcpy(out, head.buf, (size_t)head.len);
+            mask_into(out + head.len, (const unsigned char *)view.buf + at, taken, key.buf);
+        }
+        PyBuffer_Release(&view);
     }
-    Py_buffer payload;
-    if (PyObject_GetBuffer(args[0], &payload, PyBUF_SIMPLE) < 0)
-        return NULL;
-    PyObject *masked = PyBytes_FromStringAndSize(NULL, payload.len);
-    if (masked != NULL)
-        mask_into((unsigned char *)PyBytes_AS_STRING(masked), payload.buf, payload.len,
-                  (unsigned char *)PyBytes_AS_STRING(args[1]));
-    PyBuffer_Release(&payload);
-    return masked;
+    PyBuffer_Release(&head);
+    PyBuffer_Release(&key);
+    return piece;
 }
 
 PyMethodDef masking_functions[] = {
     {"encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL | METH_KEYWORDS, encode_doc},
-    {"mask", (PyCFunction)(void (*)(void))mask, METH_FASTCALL, mask_doc},
+    {"masked_piece", masked_piece, METH_VARARGS, masked_piece_doc},
     {"forget_keys", forget_keys, METH_NOARGS, forget_keys_doc},
     {NULL},
 };
