@@ -23,7 +23,7 @@ def extension(package: str, sources: tuple[str, ...], headers: tuple[str, ...]) 
 
 SPEEDUPS = [
     extension("_wire", ("module", "pieces", "decoder", "masking", "offering"), ("speedups",)),
-    extension("_client", ("module", "delivery", "waiter"), ("speedups",)),
+    extension("_client", ("module", "delivery", "json", "waiter"), ("speedups",)),
 ]
 # They know the insides of CPython, and leave the guarding of their state to the GIL.
 FITS = platform.python_implementation() == "CPython" and not sysconfig.get_config_var(

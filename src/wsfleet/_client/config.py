@@ -29,7 +29,7 @@ from .checks import (
 from .heartbeat import Heartbeat, PingPong
 from .inbox import Overflow
 from .limits import Limiter
-from .messages import json_or_text
+from .speedups import json_or_text
 from .venue import JSON_RPC, Venue
 
 if TYPE_CHECKING:

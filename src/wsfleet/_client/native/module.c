@@ -18,12 +18,13 @@ static struct PyModuleDef module_def = {
     .m_name = "wsfleet._client._speedups",
     .m_doc = "What a client does with every message, in C.",
     .m_size = -1,
+    .m_methods = json_functions,
 };
 
 PyMODINIT_FUNC
 PyInit__speedups(void)
 {
-    if (set_up_delivery() < 0 || set_up_waiter() < 0)
+    if (set_up_delivery() < 0 || set_up_waiter() < 0 || set_up_json() < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_def);
     if (module != NULL && (PyModule_AddType(module, &StraightDelivery) < 0 ||

@@ -2,7 +2,8 @@
  * What the files of the extension know of each other.
  *
  * Rule 1: everything here has a twin in Python, and does the same whatever a user's code returns
- *         or raises: `straight.py` for delivery.c, `waiter.py` for waiter.c.
+ *         or raises: `straight.py` for delivery.c, `waiter.py` for waiter.c,
+ *         `json_or_text` in `messages.py` for json.c.
  * Rule 2: what is not the common case is left to Python.
  */
 
@@ -22,6 +23,11 @@ PyObject *from_python(const char *module_name, const char *name);
 
 extern PyTypeObject StraightDelivery;
 int set_up_delivery(void);
+
+/* json.c: what a text decodes to. */
+
+extern PyMethodDef json_functions[];
+int set_up_json(void);
 
 /* waiter.c: one answer that one task awaits. */
 
