@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pickle import PickleBuffer
 from typing import Any
 
 import pytest
@@ -107,3 +108,47 @@ def test_a_large_text_that_is_not_utf8_fails_the_connection() -> None:
     arrive(link, frame(TEXT, b"next"))
 
     assert (sink.violations, sink.texts) == (["text message is not UTF-8"], [])
+
+
+def test_a_network_that_holds_on_to_a_place_costs_no_copy() -> None:
+    """A large message grows where it is, though the network still has the view it read to."""
+    link, sink = connected()
+    data = frame(TEXT, b"x" * 2_000_000)
+    arrive(link, data[:1000])
+    left = memoryview(data)[1000:]
+    shared, held = PushLink().get_buffer(-1), []
+    while left:
+        view = link.get_buffer(-1)
+        held.append(view)
+        size = min(len(view), len(left))
+        view[:size] = left[:size]
+        link.buffer_updated(size)
+        left = left[size:]
+
+    assert all(view is shared or is_released(view) for view in held)
+    assert sink.texts == ["x" * 2_000_000]
+
+
+def test_a_network_that_is_at_a_place_may_finish() -> None:
+    """A view that the network cannot let go of yet, as uvloop's, does no harm."""
+    link, sink = connected()
+    data = frame(TEXT, b"x" * 400_000)
+    arrive(link, data[:1000])
+    view = link.get_buffer(-1)
+    size = len(view)
+    view[:] = data[1000 : 1000 + size]
+    at_work = PickleBuffer(view)
+    link.buffer_updated(size)
+    at_work.release()
+    arrive(link, data[1000 + size :])
+
+    assert sink.texts == ["x" * 400_000]
+
+
+def is_released(view: memoryview) -> bool:
+    """Whether nothing can be done with a view any more."""
+    try:
+        view.nbytes  # noqa: B018 - it is asked whether it can be asked
+    except ValueError:
+        return True
+    return False

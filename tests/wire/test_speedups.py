@@ -120,6 +120,18 @@ def test_both_encode_the_same(opcode: Opcode, payload: bytes, is_compressed: boo
     assert masking.mask(ours[head + 4 :], ours[head : head + 4]) == payload
 
 
+@pytest.mark.parametrize("fin", [True, False])
+@pytest.mark.parametrize("at", range(20))
+def test_no_byte_of_a_text_goes_unseen(at: int, *, fin: bool) -> None:
+    """Wherever a single byte is no UTF-8, alone among ASCII, the text is refused."""
+    wrong = b"x" * at + b"\xff" + b"x" * (19 - at)
+    rest = b"" if fin else frame(CONT, b"")
+    assert decode(frame(TEXT, wrong, fin=fin) + rest) == [1007]
+    right = "x" * at + "é" + "x" * (19 - at)
+    got = decode(frame(TEXT, right.encode(), fin=fin) + rest)
+    assert got == [("text", right)]
+
+
 @compiled
 @given(
     head=st.binary(max_size=14),

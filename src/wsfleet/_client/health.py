@@ -34,7 +34,7 @@ class Health:
     def answered(self, seconds: float, now: float) -> None:
         """Take note of a round trip."""
         # More than costs points would only take longer to fade.
-        costly = seconds if seconds < _COSTLIEST else _COSTLIEST
+        costly = min(seconds, _COSTLIEST)
         if costly > self._worst * self._fading(now):  # else it leaves nothing to remember
             self._fade(now)
             self._worst = costly

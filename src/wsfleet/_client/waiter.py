@@ -65,7 +65,7 @@ class AsyncioWaiter:
         if not self._done:
             self._asyncio_future_blocking = True
             yield self
-        return self._value
+        return self.result()
 
     def set(self, value: object) -> None:
         """

@@ -2,7 +2,8 @@
 Frames on their way out (RFC 6455 sections 5.2 and 5.3), in plain Python.
 
 Rule 1: this module does no I/O and holds no clock.
-Rule 2: `native/masking.c` has the twins of `encode` and `masked_piece`, which make the same frames.
+Rule 2: `native/masking.c` has the twins of `encode` and `masked_piece`, which make the same
+frames.
 """
 
 from __future__ import annotations
