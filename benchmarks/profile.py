@@ -12,6 +12,7 @@ import argparse
 import collections
 import importlib
 import logging
+import os
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +21,8 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.awake import cores_awake
 from benchmarks.common import Measured, Watch
+from benchmarks.cores import cores_awake, pin
 from benchmarks.measure import run_job
 from benchmarks.run import job_for, matching, server
 
@@ -98,6 +99,7 @@ def main() -> None:
     peer: Any = importlib.import_module(f"benchmarks.peers.{options.peer}")
     peer.Watch = Sampling
     with cores_awake(), server() as where:
+        pin(os.getpid(), is_server=False)
         for workload in matching(options.only):
             samples.clear()
             job = job_for(workload, options.peer, where, 1.0)

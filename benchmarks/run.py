@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.awake import cores_awake
 from benchmarks.common import Job
+from benchmarks.cores import cores_awake, pin
 from benchmarks.page import write_page
 from benchmarks.picture import draw
 from benchmarks.report import save, show
@@ -53,6 +53,7 @@ def server() -> Iterator[dict[str, Any]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
+            pin(process.pid, is_server=True)
             yield json.loads(process.stdout.readline())
         finally:
             process.terminate()
@@ -83,10 +84,14 @@ def measure(
     """Measure one library once, in a process of its own."""
     job = job_for(workload, peer, where, scale)
     command = [sys.executable, "-m", "benchmarks.measure", json.dumps(asdict(job))]
-    done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, timeout=300, env=ENVIRONMENT
-    )
-    taken = json.loads(done.stdout)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        pin(process.pid, is_server=False)
+        printed, _ = process.communicate(timeout=300)
+    if process.returncode:
+        raise SystemExit(f"{peer} failed at {workload.key}")
+    taken = json.loads(printed)
     return {
         "per_second": job.count / taken["wall"],
         "cpu_us": taken["cpu"] / job.count * 1e6,

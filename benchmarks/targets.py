@@ -187,6 +187,12 @@ def _flat(results: Results) -> Iterator[Outcome]:
                 f"{group}: CPU per byte, 64 KiB to 64 MiB",
                 [median_of(rounds, "ns_per_byte") for rounds in rows],
             )
+    keeping = [peers for key, peers in results.items() if key.startswith(f"{LARGE}:")]
+    if len(keeping) > 1:
+        yield _flat_within(
+            f"{LARGE}: the same, of what a bare protocol takes that keeps each",
+            [ratio(peers["wsfleet"], peers["keep"], "ns_per_byte")[0] for peers in keeping],
+        )
 
 
 def _flat_within(what: str, costs: list[float]) -> Outcome:
