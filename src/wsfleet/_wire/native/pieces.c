@@ -26,9 +26,11 @@ make_room(Pieces *self, Py_ssize_t more, Py_ssize_t announced)
     const Py_ssize_t ahead = STEP + needed;
     /* What is announced may be all that comes: then there is nothing to give back at the end. */
     const Py_ssize_t unannounced = needed < 4 * STEP ? needed / 2 : needed / 8;
-    const Py_ssize_t room =
+    Py_ssize_t room =
         needed + (!announced ? unannounced : announced < ahead ? announced : ahead);
     if (self->held == NULL) {
+        if (!announced && room < self->usual)
+            room = self->usual;
         self->held = PyUnicode_New(room, 0x7F);
         if (self->held == NULL)
             return -1;
@@ -162,6 +164,8 @@ static void
 let_go(Pieces *self)
 {
     Py_CLEAR(self->held);
+    /* To grow to a megabyte step by step takes longer than all else that is done with it. */
+    self->usual = self->size < STEP ? 0 : self->size < 4 * STEP ? self->size : 4 * STEP;
     self->size = self->room = self->lent = 0;
     self->all = 0;
 }

@@ -47,6 +47,7 @@ typedef struct {
     PyObject *held;
     Py_ssize_t size;
     Py_ssize_t room;
+    Py_ssize_t usual;  /* bytes that the next may have, from the one before */
     Py_ssize_t lent;   /* bytes after those that are filled which the next view shows */
     unsigned char all; /* the bits that any of the bytes has */
 } Pieces;
