@@ -10,13 +10,15 @@ from __future__ import annotations
 import random
 from typing import Final
 
+import msgspec
+
 MAX_RETRY_AFTER: Final = 3600.0
 """Seconds; a server that asks for more than an hour is asked again after one."""
 
 _MAX_DOUBLINGS: Final = 64  # beyond it a float gains nothing, and 2**n could overflow one
 
 
-class Backoff:
+class Backoff(msgspec.Struct, eq=False, gc=False):
     """
     Counts failures in a row.
 
@@ -26,13 +28,10 @@ class Backoff:
         limit: retries in a row before giving up; None never gives up.
     """
 
-    __slots__ = ("_cap", "_first", "_limit", "failures")
-
-    def __init__(self, first: float, cap: float, limit: int | None) -> None:
-        self.failures: int = 0
-        self._first = first
-        self._cap = cap
-        self._limit = limit
+    _first: float
+    _cap: float
+    _limit: int | None
+    failures: int = 0
 
     def reset(self) -> None:
         """Forget past failures."""

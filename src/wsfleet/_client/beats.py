@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from .heartbeat import HeartbeatRecord, Watchful
+from .latency import LatencyWindow
 from .pulse import Pulse
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Beats:
     __slots__ = ("_heartbeats", "_interval", "_present", "_watchful", "record")
 
     def __init__(self, heartbeats: Sequence[Heartbeat], interval: float, size: int) -> None:
-        self.record: HeartbeatRecord = HeartbeatRecord(size)
+        self.record: HeartbeatRecord = HeartbeatRecord(LatencyWindow(size))
         self._heartbeats = heartbeats
         self._interval = interval
         self._present: tuple[Beat, ...] = ()

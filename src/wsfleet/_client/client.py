@@ -126,18 +126,15 @@ class Client(Gauges):
         )
         life.owner = Owner(
             client=self,
-            sink=self._delivery,
+            delivery=self._delivery,
             requests=self._requests,
             limiter=limiter,
             preparation=Preparation(
                 life.url, config.venue, self._subscriptions, config.request_timeout
             ),
-            channels=self._subscriptions.channels.held,
-            await_gap=self._delivery.await_gap,
-            tell_gap=self._delivery.tell_gap,
+            channels=self._subscriptions.channels,
             lost=self._lost,
             over=self._over,
-            forget=self._subscriptions.channels.clear,
             worker=self._take_events if self._delivery.awaits_handler else None,
             on_connect=on_connect,
             on_disconnect=on_disconnect,

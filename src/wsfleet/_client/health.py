@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import msgspec
+
 HALF_LIFE: Final = 1.0
 """Seconds in which what is recent counts half."""
 
@@ -20,16 +22,13 @@ _PER_ERROR, _MOST_ERRORS = 15.0, 20.0
 _COSTLIEST: Final = _MOST_LATENCY / _PER_SECOND
 
 
-class Health:
+class Health(msgspec.Struct, eq=False, gc=False):
     """Remembers the recent past in three numbers; every call is O(1)."""
 
-    __slots__ = ("_at", "_errors", "_worst", "errors")
-
-    def __init__(self) -> None:
-        self.errors: int = 0
-        self._at = 0.0
-        self._worst = 0.0
-        self._errors = 0.0
+    errors: int = 0
+    _at: float = 0.0
+    _worst: float = 0.0
+    _errors: float = 0.0
 
     def answered(self, seconds: float, now: float) -> None:
         """Take note of a round trip."""

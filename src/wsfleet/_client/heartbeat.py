@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anyio
+import msgspec
 
 from wsfleet.errors import ConfigError
-
-from .latency import LatencyWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .latency import LatencyWindow
     from .pulse import Pulse
 
 
@@ -116,16 +116,13 @@ def check_seconds(**options: float | None) -> None:
             raise ConfigError(f"heartbeat {option}", "must be more than 0 seconds, and finite")
 
 
-class HeartbeatRecord:
+class HeartbeatRecord(msgspec.Struct, eq=False, gc=False):
     """What a client remembers of its heartbeats, over all its connections."""
 
-    __slots__ = ("_heard_at", "_last_number", "_window", "failures")
-
-    def __init__(self, size: int) -> None:
-        self.failures: int = 0
-        self._last_number = 0
-        self._heard_at: float | None = None
-        self._window = LatencyWindow(size)
+    _window: LatencyWindow
+    failures: int = 0
+    _last_number: int = 0
+    _heard_at: float | None = None
 
     def next_number(self) -> int:
         """Return a number that no earlier ping had."""

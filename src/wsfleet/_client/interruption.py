@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from .events import Gap
 
 
-class Interruption:
+class Interruption(msgspec.Struct, eq=False, gc=False):
     """
     One client's present interruption, if any.
 
     A connection that is lost again before it was in use only prolongs it.
     """
 
-    __slots__ = ("_cause", "_channels", "_since")
-
-    def __init__(self) -> None:
-        self._since: datetime | None = None
-        self._channels: tuple[str, ...] = ()
-        self._cause = ""
+    _since: datetime | None = None
+    _channels: tuple[str, ...] = ()
+    _cause: str = ""
 
     def begin(self, channels: tuple[str, ...], cause: str) -> None:
         """Take note of the loss of a connection that was in use."""

@@ -6,6 +6,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyStats:
@@ -25,14 +27,11 @@ class LatencyStats:
     count: int
 
 
-class LatencyWindow:
+class LatencyWindow(msgspec.Struct, eq=False, gc=False):
     """Keeps the latest `size` samples."""
 
-    __slots__ = ("_samples", "_size")
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._samples: deque[float] | None = None  # an idle connection does without
+    _size: int
+    _samples: deque[float] | None = None  # an idle connection does without
 
     def add(self, seconds: float) -> None:
         """Remember one round trip."""

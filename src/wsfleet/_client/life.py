@@ -202,7 +202,7 @@ class Life:
             raise RuntimeError(f"{self._name} is running already: one task at a time runs it")
         self.clock, self.new_waiter = running_clock()
         if self.phase in {Phase.NEW, Phase.CLOSED}:
-            self.owner.forget()
+            self.owner.channels.clear()
             self._interruption.end()
         self._announce = announce
         self._stopping = self._hurry = False
@@ -262,7 +262,7 @@ class Life:
             with self._interruptible():
                 await turn_to_connect(self._config.connect_limiter, self.url, self.crash)
                 self._since = self.clock()
-                connection = await self._open(self.owner.sink)
+                connection = await self._open(self.owner.delivery)
         except ConnectError as error:
             return refused(error)
         except Exception as exc:  # noqa: BLE001 - a user's http_client; it reaches the owner
@@ -285,7 +285,7 @@ class Life:
         self._waiting = None
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)
-        owner.await_gap(self._interruption.gap if self._interruption.lasts else None)
+        owner.delivery.await_gap(self._interruption.gap if self._interruption.lasts else None)
         if self._to_end():  # asked for in the moment in which it opened
             connection.close()
         return Session(connection, self, dialogue, beats, owner.preparation)
@@ -297,7 +297,7 @@ class Life:
         self.connection = self.current
         assert self.connection is not None
         self.generation += 1
-        self.owner.tell_gap()
+        self.owner.delivery.tell_gap()
         self._interruption.end()
         self.reading.begin(self.connection)
         took, self._since = self.clock() - self._since, self.clock()
@@ -318,7 +318,7 @@ class Life:
         self.connection = self.current = None
         self.reading.end()
         self.beats.end()
-        loss, channels = ended(self._name, ending), self.owner.channels()
+        loss, channels = ended(self._name, ending), self.owner.channels.held()
         failed = self.owner.lost(lambda: ended(self._name, ending).error)
         if was_usable:
             self._interruption.begin(channels, loss.cause)

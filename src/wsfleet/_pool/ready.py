@@ -4,6 +4,7 @@ The connected clients of a pool, as a list that stays a list: joining and leavin
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wsfleet._client.states import Step
@@ -40,14 +41,13 @@ class Ready:
 
     def watch(self, client: Client) -> None:
         """Follow a client's connections from here on."""
+        client.life.watchers.append(partial(self._follow, client))
 
-        def follow(step: Step) -> None:
-            if step is Step.OPEN:
-                self._join(client)
-            elif step is Step.LOSE:
-                self._leave(client)
-
-        client.life.watchers.append(follow)
+    def _follow(self, client: Client, step: Step) -> None:
+        if step is Step.OPEN:
+            self._join(client)
+        elif step is Step.LOSE:
+            self._leave(client)
 
     def _join(self, client: Client) -> None:
         self._places[client] = len(self._clients)
