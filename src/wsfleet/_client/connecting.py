@@ -96,17 +96,25 @@ class _Living:
         self.block_error: Exception | None = None
         self._client = client
         self._client_error: Exception | None = None
+        self._status: TaskStatus[Client] | None = None
 
     async def run(self, *, task_status: TaskStatus[Client]) -> None:
+        self._status = task_status
         try:
             with self.scope:
-                await self._client.run(task_status=task_status)
+                await self._client.run(task_status=self)
         except Exception as exc:
-            if not self.scope.shield:
-                raise  # into connect()
+            if self._status is not None:
+                raise  # into connect(), which waits for the start
             self._client_error = exc
             if not self._client.inbox.heard:
                 self.tasks.cancel_scope.cancel()
+
+    def started(self, client: Client) -> None:
+        """Let connect() go on; whether it does before the client ends is the event loop's."""
+        status, self._status = self._status, None
+        assert status is not None
+        status.started(client)
 
     def raise_error(self) -> None:
         if self.block_error is not None:

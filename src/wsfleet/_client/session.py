@@ -84,6 +84,35 @@ class Session:
 
         Cancelling it says goodbye without waiting for the peer's.
         """
+        is_alone = not self._connection.pumped and not self._preparation.needed
+        if is_alone and len(self._beats) <= 1:
+            await self._serve_alone()
+        else:
+            await self._serve_in_tasks()
+
+    async def _serve_alone(self) -> None:
+        """Do it all in this task: another for the one heartbeat takes a third of a client."""
+        connection = self._connection
+        self._owner.on_ready(None)
+        try:
+            connection.start()
+            for heartbeat, pulse in self._beats:
+                await self._beat_until_ended(heartbeat, pulse)
+            await connection.ended()
+        finally:
+            await self._end()
+
+    async def _beat_until_ended(self, heartbeat: Heartbeat, pulse: Pulse) -> None:
+        connection = self._connection
+        with anyio.CancelScope() as scope:
+            connection.on_ended = scope.cancel
+            try:
+                if connection.ending is None:
+                    await self._beat(heartbeat, pulse)
+            finally:
+                connection.on_ended = None
+
+    async def _serve_in_tasks(self) -> None:
         connection = self._connection
         async with anyio.create_task_group() as tasks:
             if connection.pumped:

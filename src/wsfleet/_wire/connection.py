@@ -82,6 +82,7 @@ class Connection(Offering):
 
     Attributes:
         on_control: called after each ping and pong that was sent.
+        on_ended: called when nothing can be sent any more.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Connection(Offering):
         "_sink",
         "on_binary",
         "on_control",
+        "on_ended",
         "on_pong",
         "on_text",
         "paused",
@@ -122,6 +124,7 @@ class Connection(Offering):
         self.on_binary: Callable[[bytes], None] = sink.on_binary
         self.on_pong: Callable[[bytes], None] = sink.on_pong
         self.on_control: Callable[[], None] | None = None
+        self.on_ended: Callable[[], None] | None = None
         self._sink = sink
         deflate = agreed.deflate
         self._deflater: Deflater | None = None if deflate is None else deflate.deflater
@@ -296,6 +299,8 @@ class Connection(Offering):
             self.resume_reading()  # the peer's goodbye is to be heard
         self._ended.set()
         self._room.tell()
+        if self.on_ended is not None:
+            self.on_ended()
 
     def _say_goodbye(self, payload: bytes) -> None:
         self._send(Opcode.CLOSE, payload)
