@@ -60,11 +60,12 @@ class Delivery(StraightDelivery):
         ponged: Callable[[bytes], None],
         watch: Callable[[Any], bool] | None,
     ) -> None:
-        self.awaits_handler = handler is not None and is_async_callable(handler)
+        self.awaits_handler: bool = handler is not None and is_async_callable(handler)
         called_inline = handler is not None and not self.awaits_handler
         take: Callable[[Event], Any] = handler if called_inline else inbox.put  # type: ignore[assignment]
         super().__init__(correlation, take, decode if callable(decode) else None, crashed)
-        self.on_pong = ponged
+        self.received: int = 0
+        self.on_pong: Callable[[bytes], None] = ponged
         self.on_text: Callable[[Any], None] = self.on_json
         if decode != "json":
             self.on_text = self.on_raw if decode == "raw" else self.on_undecoded
