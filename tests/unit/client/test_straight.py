@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,3 +176,34 @@ def outcome_of(decode: Callable[[bytes], Any], payload: bytes) -> Any:
         return repr(decode(payload))
     except UnicodeDecodeError as error:
         return type(error)
+
+
+def test_messages_leave_nothing_behind() -> None:
+    """However many messages pass, errors and answers included, no memory stays in use."""
+    both = Log(speedups.StraightDelivery, [])
+
+    def take(event: Any) -> Any:
+        if event.data == "fail":
+            raise ValueError
+        return event.data
+
+    def pass_some() -> None:
+        for data in ("fail", "x", {"id": 1}, {"id": 1, "method": "mine"}, [1.5]):
+            both.await_answer(1)
+            both.delivery.on_json(data)
+        for text in ("fail", "bad", '{"id":"mine"}'):
+            both.delivery.on_raw(text)
+            both.delivery.on_undecoded(text)
+        for payload in (b"{}", b"no", b"\xff"):
+            outcome_of(speedups.json_or_text, payload)
+        both.log.clear()
+
+    both.delivery._take = take
+    for _ in range(100):
+        pass_some()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(2000):
+        pass_some()
+    gc.collect()
+    assert sys.getallocatedblocks() < before + 1000

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -241,3 +244,27 @@ async def test_who_is_answered_leaves_the_line(make: Make, *, is_kept: bool) -> 
 async def test_a_waiter_says_whose_it_is(make: Make) -> None:
     """A task of another event loop is told so, as by any future."""
     assert new(make).get_loop() is asyncio.get_running_loop()
+
+
+async def test_waiters_leave_nothing_behind(make: Make) -> None:
+    """However many answers are awaited, cancelled or not, no memory stays in use."""
+
+    async def wait_for_some() -> None:
+        for _ in range(50):
+            answered, cancelled = new(make), new(make)
+            task = asyncio.create_task(awaiting(answered, []))
+            lost = asyncio.create_task(awaiting(cancelled, []))
+            await asyncio.sleep(0)
+            await called_back(partial(answered.set, "answer"))
+            lost.cancel()
+            await asyncio.wait([task, lost])
+            answered.close()
+            cancelled.close()
+
+    await wait_for_some()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(30):
+        await wait_for_some()
+    gc.collect()
+    assert sys.getallocatedblocks() < before + 750
