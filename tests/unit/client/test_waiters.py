@@ -255,7 +255,7 @@ async def test_waiters_leave_nothing_behind(make: Make) -> None:
             task = asyncio.create_task(awaiting(answered, []))
             lost = asyncio.create_task(awaiting(cancelled, []))
             await asyncio.sleep(0)
-            await called_back(partial(answered.set, "answer"))
+            await called_back(partial(answered.set, ["answer"]))
             lost.cancel()
             await asyncio.wait([task, lost])
             answered.close()
