@@ -77,7 +77,7 @@ class Sender:
                 as it takes.
         """
         if self._gate is not None:
-            self._connection()
+            self._connection()  # without one, nothing is taken from the limiter
             await self._gate.enter(message, timeout)
         if self.sent % _BURST and self._offer(message):
             return
@@ -113,7 +113,7 @@ class Sender:
         life = self._life
         left = timeout
         if self._gate is not None:
-            self._connection()
+            self._connection()  # as above
             left = await self._left_after(self._gate, message, timeout)
         started_at = life.clock()
         waiter = life.new_waiter(started_at, left)
