@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from wsfleet import Message
 from wsfleet._client import messages, speedups, straight
 from wsfleet._client.correlation import Correlation
-from wsfleet._wire.speedups import COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="runs in plain Python here")
+pytestmark = pytest.mark.skipif(not speedups.COMPILED, reason="runs in plain Python here")
 
 
 class Log:
