@@ -87,8 +87,11 @@ def measure(
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
-        pin(process.pid, is_server=False)
-        printed, _ = process.communicate(timeout=300)
+        try:
+            pin(process.pid, is_server=False)
+            printed, _ = process.communicate(timeout=300)
+        finally:
+            process.kill()  # one that hangs would be waited for
     if process.returncode:
         raise SystemExit(f"{peer} failed at {workload.key}")
     taken = json.loads(printed)

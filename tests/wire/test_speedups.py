@@ -378,6 +378,22 @@ def test_a_peer_that_announces_much_gets_little_room() -> None:
 
 
 @compiled
+def test_a_large_message_makes_the_next_take_little() -> None:
+    """However large a fragmented message was, the next one begins with a megabyte at most."""
+    decoder = Decoder(Recorder(), max_message_size=None)
+    for number in range(80):
+        opcode = CONT if number else TEXT
+        decoder.feed(frame(opcode, b"x" * 100_000, fin=number == 79))
+    first = frame(TEXT, b"x", fin=False)
+    tracemalloc.start()
+    try:
+        decoder.feed(first)
+        assert tracemalloc.get_traced_memory()[1] < 1_200_000
+    finally:
+        tracemalloc.stop()
+
+
+@compiled
 def test_a_view_outlives_what_it_shows() -> None:
     """A network that still holds on to a place does no harm when the message has left."""
     held = Pieces()

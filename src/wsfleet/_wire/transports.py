@@ -2,7 +2,7 @@
 From a connected socket to a transport of asyncio's, with TLS or without.
 
 TLS is that of `aiofastnet` where it is installed (the extra `speed`), else that of the event
-loop itself. Without TLS its transports save a fortieth of a round trip, and cost every idle
+loop itself. Without TLS its transports save a fiftieth of a round trip, and cost every idle
 connection a fifth more memory: there the event loop's own are used.
 """
 

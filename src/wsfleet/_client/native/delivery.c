@@ -4,7 +4,8 @@
 
 #include "speedups.h"
 
-static PyObject *name_answers, *name_method, *name_set, *name_resolve, *name_asked, *name_id, *quoted_id;
+static PyObject *name_answers, *name_method, *name_set, *name_resolve, *name_asked, *name_id,
+    *quoted_id;
 static PyObject *message_type, *refuse_coroutine, *own;
 
 typedef struct {
@@ -94,13 +95,13 @@ on_json(Delivery *self, PyObject *data)
         PyObject *id = PyDict_GetItemWithError(data, name_id);
         if (id == NULL && PyErr_Occurred())
             return NULL;
-        int is_answer = id == NULL || id == Py_None ? 0 : resolve(self, id, data);
-        if (is_answer == 0 && id != NULL && id != Py_None)
-            is_answer = ask(self, name_answers, data);
-        if (is_answer < 0)
-            return NULL;
-        if (is_answer)
-            Py_RETURN_NONE;
+        if (id != NULL && id != Py_None) {
+            int answers = resolve(self, id, data);
+            if (!answers)
+                answers = ask(self, name_answers, data);
+            if (answers)
+                return answers < 0 ? NULL : Py_NewRef(Py_None);
+        }
     }
     return hand_out(self, data);
 }
@@ -128,18 +129,30 @@ is_answer(Delivery *self, PyObject *text)
     return may <= 0 ? may : ask(self, name_resolve, text);
 }
 
+/* Take a text that may be a response; any other is decoded first, where it is to be. */
+static PyObject *
+take_text(Delivery *self, PyObject *text, int is_decoded)
+{
+    self->received++;
+    const int answers = is_answer(self, text);
+    if (answers)
+        return answers < 0 ? NULL : Py_NewRef(Py_None);
+    if (!is_decoded)
+        return hand_out(self, text);
+    PyObject *data = PyObject_CallOneArg(self->decode, text);
+    if (data == NULL)
+        return crash(self);
+    PyObject *done = hand_out(self, data);
+    Py_DECREF(data);
+    return done;
+}
+
 PyDoc_STRVAR(on_raw_doc, "Take a text that stays one.");
 
 static PyObject *
 on_raw(Delivery *self, PyObject *text)
 {
-    self->received++;
-    const int answers = is_answer(self, text);
-    if (answers < 0)
-        return NULL;
-    if (answers)
-        Py_RETURN_NONE;
-    return hand_out(self, text);
+    return take_text(self, text, 0);
 }
 
 PyDoc_STRVAR(on_undecoded_doc, "Take a text that the user decodes, unless it is a response.");
@@ -147,18 +160,7 @@ PyDoc_STRVAR(on_undecoded_doc, "Take a text that the user decodes, unless it is 
 static PyObject *
 on_undecoded(Delivery *self, PyObject *text)
 {
-    self->received++;
-    const int answers = is_answer(self, text);
-    if (answers < 0)
-        return NULL;
-    if (answers)
-        Py_RETURN_NONE;
-    PyObject *data = PyObject_CallOneArg(self->decode, text);
-    if (data == NULL)
-        return crash(self);
-    PyObject *done = hand_out(self, data);
-    Py_DECREF(data);
-    return done;
+    return take_text(self, text, 1);
 }
 
 static int
@@ -259,8 +261,8 @@ set_up_delivery(void)
     message_type = from_python("wsfleet._client.events", "Message");
     refuse_coroutine = from_python("wsfleet._client.callables", "refuse_coroutine");
     own = from_python("wsfleet._client.correlation", "OWN");
-    if (!name_answers || !name_method || !name_set || !name_resolve || !name_asked || !name_id || !quoted_id ||
-        !message_type || !refuse_coroutine || !own)
+    if (!name_answers || !name_method || !name_set || !name_resolve || !name_asked || !name_id ||
+        !quoted_id || !message_type || !refuse_coroutine || !own)
         return -1;
     return PyType_Ready(&StraightDelivery);
 }
