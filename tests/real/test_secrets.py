@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wsfleet import connect
+from wsfleet import connect, venues
 from wsfleet.errors import HandshakeRejectedError
 from wsfleet.testing import MockServer, json_rpc
+from wsfleet.venues import Venue
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -62,6 +63,57 @@ async def test_another_origin_sees_no_secrets() -> None:
         assert "authorization" in server.requests[0].headers
         shown = set(other.requests[0].headers)
         assert not shown & {"x-key", "authorization"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"venue": venues.deribit(client_id="id", client_secret="s3cret")},
+        {"venue": Venue(calls=({"method": "auth", "params": ["s3cret"]},))},
+        {"subprotocols": ["chat", "bearer.s3cret"]},
+    ],
+    ids=["login", "calls", "subprotocol"],
+)
+async def test_another_origin_gets_no_login(options: dict[str, Any]) -> None:
+    """
+    A redirect to another origin is refused while a login, calls of the venue or a token in a
+    subprotocol would follow it, also on a way that leads back; `cross_origin_login` allows it.
+    """
+    async with MockServer(json_rpc) as server, MockServer(json_rpc) as other:
+        server.refuse(status=302, headers={"location": other.url + "/?key=s3cret"}, times=2)
+        other.refuse(status=302, headers={"location": server.url})
+        with pytest.raises(HandshakeRejectedError, match="cross_origin_login") as caught:
+            async with connect(server.url, max_redirects=3, **options, **QUICK):
+                pytest.fail("never connected")
+        assert caught.value.status == 302
+        assert "s3cret" not in str(caught.value) + repr(caught.value)
+        assert not other.requests
+
+        async with connect(
+            server.url, max_redirects=3, cross_origin_login=True, **options, **QUICK
+        ):
+            assert len(other.requests) == 1
+
+
+async def test_names_of_protocols_go_along() -> None:
+    """Another origin is offered the subprotocols that only name a protocol."""
+    async with MockServer() as server, MockServer(json_rpc, subprotocols=["mqtt"]) as other:
+        server.refuse(status=302, headers={"location": other.url})
+        async with connect(
+            server.url, max_redirects=1, subprotocols=["mqtt"], **QUICK
+        ) as client:
+            assert await client.request("ping", [1]) == [1]
+
+
+async def test_a_reconnect_begins_at_the_first_url() -> None:
+    """What a redirect led to is not remembered: the next attempt begins where the user said."""
+    async with MockServer() as server, MockServer(json_rpc) as other:
+        server.refuse(status=302, headers={"location": other.url}, times=2)
+        async with connect(server.url, max_redirects=1, headers={"x-key": "s3cret"}) as client:
+            await client.reconnect()
+            assert await client.request("ping", [1]) == [1]
+        assert [request.headers["x-key"] for request in server.requests] == ["s3cret"] * 2
+        assert not [r for r in other.requests if "x-key" in r.headers]
 
 
 async def test_redirects_are_not_followed_without_being_asked() -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from wsfleet._wire.handshake import HandshakeError
-from wsfleet._wire.redirects import Target, target_of
+from wsfleet._wire.redirects import Target, check_other_origin, target_of
 
 
 def follow(location: str | None, came_from: str, status: int = 302) -> Target | None:
@@ -48,3 +48,29 @@ def test_where_nobody_should_follow(location: str) -> None:
 def test_what_is_no_redirect(location: str | None, status: int) -> None:
     """Without a place to go, or another status, an answer is a refusal."""
     assert follow(location, "ws://a/", status) is None
+
+
+@pytest.mark.parametrize(
+    ("logs_in", "subprotocols", "refused"),
+    [
+        (False, (), None),
+        (False, ("graphql-ws", "mqtt"), None),
+        (False, ("graphql-ws", "bearer.abc"), "subprotocol"),
+        (True, (), "login"),
+    ],
+)
+def test_another_origin_gets_no_login(
+    logs_in: bool, subprotocols: tuple[str, ...], refused: str | None
+) -> None:
+    """A redirect across origins is refused where a login or a token would follow it."""
+    there = Target("ws://b/?token=s3cret", same_origin=False)
+    same = Target("ws://a/", same_origin=True)
+
+    check_other_origin(same, 302, logs_in=logs_in, subprotocols=subprotocols)
+    if refused is None:
+        check_other_origin(there, 302, logs_in=logs_in, subprotocols=subprotocols)
+        return
+    with pytest.raises(HandshakeError, match=refused) as caught:
+        check_other_origin(there, 302, logs_in=logs_in, subprotocols=subprotocols)
+    assert caught.value.status == 302
+    assert not {"s3cret", "bearer"} & set(str(caught.value).replace("=", " ").split())

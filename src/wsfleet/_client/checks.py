@@ -70,9 +70,11 @@ def checked_headers(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
     """Return headers as pairs that HTTP allows."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     checked = tuple((name, value) for name, value in pairs)
-    for name, value in checked:
-        if not _matches(_TOKEN, name):
-            raise ConfigError("headers", f"has a name that HTTP does not allow: {name!r}")
+    for number, (name, value) in enumerate(checked, 1):
+        if not _matches(_TOKEN, name):  # it may hold the value, too
+            raise ConfigError(
+                "headers", f"has a name that HTTP does not allow: number {number}"
+            )
         if name.lower() in _OWN_HEADERS:
             raise ConfigError("headers", f"must not have {name}: wsfleet sets it")
         if not _matches(_FIELD_VALUE, value):
@@ -84,9 +86,11 @@ def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
     """Return subprotocols, each once."""
     if isinstance(subprotocols, str):
         raise ConfigError("subprotocols", "must be a sequence of names, not one str")
-    for name in subprotocols:
-        if not _matches(_TOKEN, name):
-            raise ConfigError("subprotocols", f"has a name that HTTP does not allow: {name!r}")
+    for number, name in enumerate(subprotocols, 1):
+        if not _matches(_TOKEN, name):  # not quoted: it may be a token
+            raise ConfigError(
+                "subprotocols", f"has a name that HTTP does not allow: number {number}"
+            )
     if len(set(subprotocols)) != len(subprotocols):
         raise ConfigError("subprotocols", "names one twice")
     return tuple(subprotocols)

@@ -67,6 +67,7 @@ class ClientOptions(TypedDict, total=False):
     headers: HeadersLike
     timeout: float
     max_redirects: int
+    cross_origin_login: bool
     retry_count: int | None
     retry_delay: float
     max_backoff: float
@@ -106,6 +107,9 @@ class Config:
         timeout: for one whole attempt to connect: DNS, TCP, TLS and upgrade.
         max_redirects: followed in one attempt; never from `wss://` to `ws://`, and another
             origin is shown neither `headers` nor userinfo.
+        cross_origin_login: whether a redirect to another origin is followed although that
+            origin then gets the login or calls of `venue`, or a subprotocol that may carry a
+            token. Without it such a redirect is refused.
         retry_count: retries in a row before the client fails; None retries for ever.
         retry_delay: the longest wait before the first retry; it doubles with each.
         max_backoff: the longest wait before any retry.
@@ -125,7 +129,7 @@ class Config:
             `wsfleet.recording`; None records nothing.
         debug: whether each message that passes is logged, at level DEBUG: its direction, kind
             and size, never what is in it.
-        subprotocols: offered to the server, the preferred one first.
+        subprotocols: offered to the server, the preferred one first; never shown.
         compression: what permessage-deflate to offer (RFC 7692); True its defaults, False or
             None nothing.
         max_message_size: bytes of the largest inbound message, inflated; None sets no limit.
@@ -152,6 +156,7 @@ class Config:
     headers: HeadersLike = field(default=(), repr=False)
     timeout: float = 5.0
     max_redirects: int = 0
+    cross_origin_login: bool = False
     retry_count: int | None = 3
     retry_delay: float = 1.0
     max_backoff: float = 30.0
@@ -164,7 +169,7 @@ class Config:
     latency_buffer_size: int = 100
     record_to: str | os.PathLike[str] | None = None
     debug: bool = False
-    subprotocols: Sequence[str] = ()
+    subprotocols: Sequence[str] = field(default=(), repr=False)
     compression: Deflate | bool | None = True
     max_message_size: int | None = 16 * 1024 * 1024
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
@@ -287,6 +292,8 @@ class Config:
             headers=tuple(self.headers),  # type: ignore[arg-type]
             timeout=self.timeout,
             max_redirects=self.max_redirects,
+            logs_in=self.venue.login is not None or bool(self.venue.calls),
+            cross_origin_login=self.cross_origin_login,
             subprotocols=tuple(self.subprotocols),
             compression=compression,
             max_message_size=self.max_message_size,

@@ -1,12 +1,13 @@
 """
 Heartbeats that are messages: a server's test requests, pings of our own, beats of the server's.
 
-Rule: a message that a heartbeat takes is for nobody else.
+Rule 1: a message that a heartbeat takes is for nobody else.
+Rule 2: messages may hold tokens, so that none is part of a repr.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -87,8 +88,8 @@ class ClientPing:
         timeout: seconds in which the answer, or anything else, must come.
     """
 
-    message: Sendable
-    answer: Matcher
+    message: Sendable = field(repr=False)
+    answer: Matcher = field(repr=False)
     interval: float | None = None
     timeout: float = 10.0
 
@@ -134,9 +135,9 @@ class ServerBeat:
         answer: what is sent for each, or None.
     """
 
-    expects: Matcher
+    expects: Matcher = field(repr=False)
     timeout: float
-    answer: Sendable | None = None
+    answer: Sendable | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_seconds(timeout=self.timeout)

@@ -37,6 +37,14 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     request_id: RequestId | None
     given: Sendable
 
+    def __repr__(self) -> str:
+        # Tracebacks may show local variables: what is in a message stays out of them.
+        return f"<{self.opcode.name} message of {len(self.payload)} characters>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what a pretty-printer shows; msgspec's own would show all fields."""
+        return [("opcode", self.opcode.name), ("characters", len(self.payload))]
+
 
 class Envelope(msgspec.Struct):
     """The members of a JSON object that decide whether it is a request or a response."""

@@ -35,7 +35,7 @@ class Batch:
     """
 
     channels: tuple[str, ...]
-    message: Call
+    message: Call = field(repr=False)
     removes: bool = False
 
 

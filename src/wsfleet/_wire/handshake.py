@@ -27,7 +27,17 @@ _SWITCHING_PROTOCOLS: Final = 101
 
 
 class HandshakeError(ValueError):
-    """The server's answer breaks RFC 6455."""
+    """
+    The server's answer breaks RFC 6455, or leads where nobody should follow.
+
+    Args:
+        problem: in words.
+        status: of the answer.
+    """
+
+    def __init__(self, problem: str, status: int = _SWITCHING_PROTOCOLS) -> None:
+        super().__init__(problem)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +118,9 @@ def _chosen_subprotocol(fields: dict[str, list[str]], offered: Sequence[str]) ->
     if not chosen:
         return None
     if len(chosen) > 1 or chosen[0] not in offered:
+        # Its name is not part of the error: the server may repeat a token that was offered.
         raise HandshakeError(
-            f"the server chose a subprotocol that was not offered: {', '.join(chosen)[:60]}"
+            f"the server chose a subprotocol that is none of the {len(offered)} offered ones"
         )
     return chosen[0]
 

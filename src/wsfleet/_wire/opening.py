@@ -28,7 +28,7 @@ from .proxying import REAL_URL, ProxyTransport
 from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
-from .redirects import target_of
+from .redirects import check_other_origin, target_of
 from .refusals import FOREIGN_ERRORS, connect_error, rejection
 from .upgrade import default_ssl_context, parse_url, upgrade_client
 
@@ -55,7 +55,10 @@ class Endpoint:
         headers: sent with the upgrade; may carry secrets.
         timeout: seconds for the whole attempt: DNS, TCP, TLS and upgrade, redirects included.
         max_redirects: how many are followed in one attempt.
-        subprotocols: offered, the preferred one first.
+        subprotocols: offered, the preferred one first; may carry secrets.
+        logs_in: whether a login follows, which no other origin may get after a redirect.
+        cross_origin_login: whether another origin may get it, and secret subprotocols, all the
+            same.
         compression: what permessage-deflate to offer, or None.
         max_message_size: bytes of the largest inbound message, or None.
         ssl_context: instead of the default one, which trusts certifi's roots.
@@ -69,7 +72,7 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     timeout: float
     max_redirects: int
-    subprotocols: tuple[str, ...]
+    subprotocols: tuple[str, ...] = field(repr=False)
     compression: Deflate | None
     max_message_size: int | None
     ssl_context: ssl.SSLContext | None
@@ -77,6 +80,8 @@ class Endpoint:
     http_client: httpx.AsyncClient | None
     text_factory: Callable[[bytes], Any]
     connection: Callable[..., Connection] = Connection
+    logs_in: bool = False
+    cross_origin_login: bool = False
 
     @property
     def shown(self) -> str:
@@ -101,9 +106,7 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
     except httpx_ws.WebSocketDisconnect:
         raise rejection(httpx.Response(httpx.codes.FORBIDDEN), endpoint.shown) from None
     except HandshakeError as exc:
-        raise HandshakeRejectedError(
-            endpoint.shown, str(exc), httpx.codes.SWITCHING_PROTOCOLS
-        ) from exc
+        raise HandshakeRejectedError(endpoint.shown, str(exc), exc.status) from exc
     except FOREIGN_ERRORS as exc:
         raise connect_error(exc, endpoint.shown, endpoint.timeout) from exc
 
@@ -118,6 +121,13 @@ async def _follow(endpoint: Endpoint, sink: Sink) -> Connection:
             target = target_of(answer.status_code, answer.headers, endpoint.url)
             if target is None:
                 raise
+            if not endpoint.cross_origin_login:
+                check_other_origin(
+                    target,
+                    answer.status_code,
+                    logs_in=endpoint.logs_in,
+                    subprotocols=endpoint.subprotocols,
+                )
         headers = endpoint.headers if target.same_origin else ()
         endpoint = replace(endpoint, url=target.url, headers=headers)
     return await _upgrade(endpoint, sink)

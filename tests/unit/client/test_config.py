@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsfleet import ChildSpec, Client, ClientOptions, Config, Deflate
+from wsfleet import (
+    ChildSpec,
+    Client,
+    ClientOptions,
+    ClientPing,
+    Config,
+    Deflate,
+    ServerBeat,
+    Venue,
+)
+from wsfleet._client.messages import outgoing
 from wsfleet._wire.redact import redact_url
 from wsfleet.errors import ConfigError
+from wsfleet.venues import Batch, Grant, Login
 
 URL = "wss://example.org/feed"
 
@@ -154,6 +165,25 @@ def test_the_seeds_defaults_are_kept() -> None:
     assert (config.latency_buffer_size, config.restore_subscriptions) == (100, True)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("headers", [("Authorization: Bearer s3cret", "")]),
+        ("headers", {"Authorization": "s3cret\n"}),
+        ("subprotocols", ["chat", "Bearer s3cret"]),
+        ("subprotocols", ["s3cret", "s3cret"]),
+        ("proxy", "ftp://user:s3cret@proxy"),
+        ("url", "ws://user:s3cret@[::1"),
+    ],
+)
+def test_a_refused_value_is_not_repeated(option: str, value: Any) -> None:
+    """An error about an option that may be secret does not quote it."""
+    with pytest.raises(ConfigError, match=rf"^{option} ") as caught:
+        Config(**{"url": URL, option: value})
+    assert "s3cret" not in f"{caught.value} {caught.value!r}"
+    assert caught.value.__cause__ is None
+
+
 def test_headers_come_as_a_mapping_or_as_pairs() -> None:
     """Headers are kept in order; a name may come twice in a sequence of pairs."""
     assert Config(url=URL, headers={"A": "1"}) == Config(url=URL, headers=[("A", "1")])
@@ -171,16 +201,37 @@ def test_compression_is_on_unless_switched_off() -> None:
 
 
 def test_secrets_are_never_shown() -> None:
-    """Neither a config, nor a client, nor what they give to the wire shows a secret."""
+    """
+    Neither a config, nor a client, nor what they are made of or give to the wire shows a
+    secret.
+    """
+    heartbeats = (
+        ClientPing(message={"op": "ping", "key": "s3cret"}, answer={"key": "s3cret"}),
+        ServerBeat(expects={"key": "s3cret"}, timeout=1.0, answer="s3cret"),
+    )
     config = Config(
         url="wss://user:s3cret@h/p?key=s3cret&s3cret",
         headers={"Authorization": "Bearer s3cret"},
+        subprotocols=["s3cret"],
         proxy="http://user:s3cret@proxy",
+        heartbeat=heartbeats,
+        venue=Venue(calls=({"method": "auth", "params": ["s3cret"]},), heartbeat=heartbeats[0]),
     )
     client = Client(config)
+    login = Login(request=lambda _: {"key": "s3cret"}, read=lambda _: Grant())
+    grant, batch = Grant(refresh_token="s3cret"), Batch(("a",), {"key": "s3cret"})
 
-    for shown in (repr(config), str(config), repr(client), client.url, repr(config.endpoint())):
-        assert "s3cret" not in shown
+    for shown in (
+        config,
+        client,
+        client.url,
+        config.endpoint(),
+        ChildSpec(config),
+        *heartbeats,
+    ):
+        assert "s3cret" not in f"{shown!r} {shown}"
+    for part in (login, grant, batch, config.venue, outgoing({"key": "s3cret"})):
+        assert "s3cret" not in f"{part!r} {part}"
     assert client.url == "wss://***@h/p?key=***&***"
 
 
