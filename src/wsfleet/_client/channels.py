@@ -5,19 +5,24 @@ Rule 1: this module sends nothing, waits for nothing and knows no clock.
 Rule 2: a channel is held once for each `subscribe` that succeeded and was not undone; only what
 is held is restored after a reconnect.
 Rule 3: of several batches that ask for a channel, the answer to the last one counts.
-Rule 4: whether a channel is to be removed is decided when the message goes out, not when it was
+Rule 4: of the channels that were rejected, and that nobody asks for, the latest `MOST_REJECTED`
+are remembered.
+Rule 5: whether a channel is to be removed is decided when the message goes out, not when it was
 planned: whoever wants it in the meantime keeps it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from .venue import Ack, Batch
+
+MOST_REJECTED: Final = 1024
+"""Rejected channels whose state is remembered."""
 
 
 class SubscriptionState(StrEnum):
@@ -95,10 +100,11 @@ class Removal(NamedTuple):
 class Channels:
     """All channels of one client."""
 
-    __slots__ = ("_channels", "_claims", "_losses")
+    __slots__ = ("_channels", "_claims", "_losses", "_rejected_names")
 
     def __init__(self) -> None:
         self._channels: dict[str, Channel] = {}
+        self._rejected_names: dict[str, None] = {}  # perhaps not any more; the oldest first
         self._claims: list[Claim] = []
         self._losses = 0
 
@@ -177,6 +183,7 @@ class Channels:
                 rejected[name] = channel.why
             else:
                 channel.holders += 1
+        self._forget_rejections()
         return rejected
 
     def drop(self, claim: Claim) -> tuple[str, ...]:
@@ -184,12 +191,23 @@ class Channels:
         if claim not in self._claims:
             return ()  # the loss of the connection has ended it
         self._end(claim)
-        return tuple(name for name in claim.names if self._forget(name))
+        there = tuple(name for name in claim.names if self._forget(name))
+        self._forget_rejections()
+        return there
 
     def _end(self, claim: Claim) -> None:
         self._claims.remove(claim)
         for name in claim.names:
             self._channels[name].claims -= 1
+
+    def _forget_rejections(self) -> None:
+        """Forget the oldest; a channel that is asked for again gets another answer."""
+        while len(self._rejected_names) > MOST_REJECTED:
+            name = next(iter(self._rejected_names))
+            del self._rejected_names[name]
+            channel = self._channels.get(name)
+            if channel is not None and channel.state is _S.REJECTED and not channel.wanted:
+                del self._channels[name]
 
     def _forget(self, name: str) -> bool:
         """Forget a channel that nobody wants; return whether the venue has it."""
@@ -283,6 +301,19 @@ class Channels:
         unwanted = [name for name in ack.confirmed if not self._confirmed(name, batch)]
         return (*refused, *unwanted)
 
+    def answer_missing(self, batch: Batch) -> tuple[str, ...]:
+        """
+        Take note that a batch which nobody awaits any more will have no answer; return what may
+        be subscribed now though nobody wants it.
+        """
+        if not batch.removes:
+            return tuple(name for name in batch.channels if name not in self._channels)
+        for name in batch.channels:
+            channel = self._channels.get(name)
+            if channel is not None and channel.asked is None and not channel.there:
+                self._removed(name)
+        return ()
+
     def _removed(self, name: str) -> None:
         channel = self._channels.get(name)
         if channel is None or channel.state is not _S.REMOVING:
@@ -310,6 +341,8 @@ class Channels:
         was_there, channel.there = channel.there, False
         channel.asked = None
         channel.state, channel.why, channel.holders = _S.REJECTED, why, 0
+        self._rejected_names.pop(name, None)
+        self._rejected_names[name] = None
         return was_there
 
     def _confirmed(self, name: str, batch: Batch) -> bool:
@@ -336,6 +369,7 @@ class Channels:
             claim.error = make_error()
         kept = self.held() if restore else ()
         self._channels = {name: self._channels[name] for name in kept}
+        self._rejected_names.clear()
         self._losses += 1
         for channel in self._channels.values():
             channel.state, channel.asked, channel.there = _S.PENDING, None, False
@@ -343,3 +377,4 @@ class Channels:
     def clear(self) -> None:
         """Forget all."""
         self._channels = {}
+        self._rejected_names.clear()

@@ -80,6 +80,17 @@ class Correlation:
         self._own += 1
         self.waiting[request_id] = _Own(self, take)
 
+    def drop_own(self, request_id: str | None) -> None:
+        """
+        Await a request of wsfleet's own no longer; a late response to it is still known by its
+        id, and delivered to nobody.
+
+        Args:
+            request_id: its id; one that is not awaited, and None, change nothing.
+        """
+        if request_id is not None and self.waiting.pop(request_id, None) is not None:
+            self._own -= 1
+
     @staticmethod
     def is_own(request_id: object) -> bool:
         """Whether an id is that of a request of wsfleet's own, awaited or not."""

@@ -74,7 +74,7 @@ class Delivery(StraightDelivery):
         if watch is not None:
             self.on_text = self._on_watched if decode == "json" else self._on_watched_text
         self._plainly = take
-        self._tell: Callable[[Event], Any] = take if called_inline else inbox.insist
+        self._tell: Callable[[Any], Any] = take if called_inline else inbox.insist
         self._gap: Callable[[], Gap] | None = None
 
     def _answers(self, data: dict[str, Any]) -> bool:

@@ -71,10 +71,12 @@ class Dialogue:
         """
         await self.turn(call, timeout)
         waiter = self._new_waiter(anyio.current_time(), timeout)
+        request_id: str | None = None
         try:
-            self.say(call, waiter.set, counted=True)
+            request_id = self.say(call, waiter.set, counted=True)
             answer = await waiter
         finally:
+            self.forget(request_id)
             waiter.close()
         if isinstance(answer, Exception):
             raise answer
@@ -109,29 +111,43 @@ class Dialogue:
         take: Callable[[object], None] | None = None,
         *,
         counted: bool = False,
-    ) -> None:
+        by_id: bool = False,
+    ) -> str | None:
         """
-        Send a message at once, if anything can still be sent.
+        Send a message at once, if anything can still be sent; return the id that it was given,
+        if any.
 
         Args:
             message: what to send.
-            take: given the response, or the error that ended the waiting for it; with it, the
-                message gets an id.
+            take: given the response, or the error that ended the waiting for it, until
+                `forget` is called; with it, the message gets an id.
             counted: whether the limiter has let it pass.
+            by_id: whether the message gets an id though nobody awaits the response.
         """
         if not self._connection.open:
             if take is not None:
                 take(NotConnectedError(self._requests.client, "disconnected"))
-            return
+            return None
         if not counted:
             self._count(message)
-        if take is None:
+        if take is None and not by_id:
             self._write(outgoing(message))
-            return
+            return None
         request_id = self._requests.new_own_id()
         ready = outgoing({**message, "id": request_id})  # type: ignore[dict-item]
-        self._requests.add_own(request_id, take)
+        if take is not None:
+            self._requests.add_own(request_id, take)
         self._write(ready)
+        return request_id
+
+    def forget(self, request_id: str | None) -> None:
+        """
+        Await a response no longer; one that still comes is ignored.
+
+        Args:
+            request_id: as `say` returned it.
+        """
+        self._requests.drop_own(request_id)
 
     def _write(self, ready: Outgoing) -> None:
         self._connection.send(ready.opcode, ready.payload)

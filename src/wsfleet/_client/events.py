@@ -74,6 +74,12 @@ class Gap(msgspec.Struct, frozen=True):
     cause: str
 
 
+def join(earlier: Gap, later: Gap) -> Gap:
+    """Return one gap for two between which no event was delivered."""
+    channels = tuple(dict.fromkeys((*earlier.channels, *later.channels)))
+    return Gap(channels, earlier.since, later.until, later.cause)
+
+
 Event: TypeAlias = Message | Binary | UnmatchedResponse | ProtocolError | Gap
 """Everything that a client may deliver."""
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio
 
+from .events import Gap, join
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,11 +99,23 @@ class Inbox:
         self._events.append(event)
         self._tell()
 
-    def insist(self, event: Event) -> None:
-        """Take in an event that is never dropped for being too many."""
-        if not self._ended:
-            self._events.append(event)
-            self._tell()
+    def insist(self, gap: Gap) -> None:
+        """
+        Take in a gap, which is never dropped for being too many: in a full inbox it takes the
+        place of the oldest event, or joins the gap before it, so that reconnects alone cannot
+        fill the memory.
+        """
+        if self._ended:
+            return
+        if len(self._events) >= self._size:
+            if not self._listeners or self._overflow == "drop_oldest":
+                self._events.popleft()
+                self.dropped += 1
+            elif isinstance(last := self._events[-1], Gap):
+                self._events.pop()
+                gap = join(last, gap)
+        self._events.append(gap)
+        self._tell()
 
     def _make_room(self) -> bool:
         """Decide on one event more than fits; False drops it."""
@@ -123,6 +137,13 @@ class Inbox:
             arrived.set()
         if self.on_arrival is not None:
             self.on_arrival()
+
+    def drop_all(self) -> int:
+        """Drop all events that wait to be taken; return how many there were."""
+        count = len(self._events)
+        self._events.clear()
+        self.dropped += count
+        return count
 
     # its life
 

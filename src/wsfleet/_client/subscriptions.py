@@ -5,7 +5,9 @@ Rule 1: whatever ends a caller's waiting, the table says what the venue has: wha
 any more and is confirmed late is removed at once.
 Rule 2: a caller whose channels somebody else asks for waits for that answer, and asks itself
 where the other gave up.
-Rule 3: what the venue was too busy for is asked for again, later and later, until the caller's
+Rule 3: of the questions that were given up without an answer, the latest `MOST_LATE` are kept
+for rule 1; a venue that never answers cannot fill the memory.
+Rule 4: what the venue was too busy for is asked for again, later and later, until the caller's
 deadline.
 """
 
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 FIRST_POSTPONEMENT: Final = 0.5
 """Seconds after which a venue that was too busy is asked again; they double each time."""
 
+MOST_LATE: Final = 64
+"""Questions that nobody waits for any more whose answers are still read when they come."""
+
 
 class Subscriptions:
     """
@@ -48,7 +53,16 @@ class Subscriptions:
         crashed: called with what a user's profile raised where nobody waits.
     """
 
-    __slots__ = ("_changes", "_client", "_crashed", "_open", "_restore", "_venue", "channels")
+    __slots__ = (
+        "_changes",
+        "_client",
+        "_crashed",
+        "_late",
+        "_open",
+        "_restore",
+        "_venue",
+        "channels",
+    )
 
     def __init__(
         self,
@@ -64,7 +78,8 @@ class Subscriptions:
         self._restore = restore
         self._crashed = crashed
         self._changes = Changes()
-        self._open: list[_Question] = []
+        self._open: dict[_Question, None] = {}  # those of a venue that answers without ids
+        self._late: dict[_Question, None] = {}
 
     # what users ask for
 
@@ -151,9 +166,10 @@ class Subscriptions:
     def lost(self, make_error: Callable[[], Exception]) -> tuple[str, ...]:
         """Take note that the connection is lost; return the channels that it carried."""
         held = self.channels.held()
-        for question in self._open:
+        for question in tuple(self._open):
+            self._close(question)
             question.error = make_error()
-        self._open.clear()
+        self._late.clear()
         self.channels.lost(make_error, restore=self._restore)
         self._changes.tell()
         return held
@@ -174,6 +190,25 @@ class Subscriptions:
                 delay *= 2
         finally:
             self.channels.give_up(question.batch)
+            if question.awaited:
+                self._keep_late(question)
+
+    def _keep_late(self, question: _Question) -> None:
+        """Keep a question that nobody waits for any more, in place of the oldest of them."""
+        self._late[question] = None
+        if len(self._late) <= MOST_LATE:
+            return
+        oldest = next(iter(self._late))
+        self._close(oldest)
+        oldest.dialogue.forget(oldest.request_id)
+        self._remove_quietly(oldest.dialogue, self.channels.answer_missing(oldest.batch))
+        self._changes.tell()
+
+    def _close(self, question: _Question) -> None:
+        """Await no answer to a question any more."""
+        question.awaited = False
+        self._open.pop(question, None)
+        self._late.pop(question, None)
 
     async def _put(self, question: _Question, timeout: float) -> bool:
         """Send a batch in its turn; False when it is not to be sent any more."""
@@ -184,12 +219,22 @@ class Subscriptions:
         question.postponed = False
         question.told.update(batch.channels)
         self.channels.told(batch)
-        if self._venue.by_id:
-            dialogue.say(batch.message, partial(self._responded, question), counted=True)
-        else:
-            self._open.append(question)
-            dialogue.say(batch.message, counted=True)
+        question.awaited = True
+        try:
+            self._send(question)
+        except BaseException:
+            self._close(question)
+            raise
         return True
+
+    def _send(self, question: _Question) -> None:
+        message, dialogue = question.batch.message, question.dialogue
+        if self._venue.by_id:
+            take = partial(self._responded, question)
+            question.request_id = dialogue.say(message, take, counted=True)
+        else:
+            self._open[question] = None
+            dialogue.say(message, counted=True)
 
     async def _is_answered(self, question: _Question) -> bool:
         """Wait for all of an answer; False when it postpones."""
@@ -200,6 +245,7 @@ class Subscriptions:
         return not question.missing
 
     def _responded(self, question: _Question, response: object) -> None:
+        self._close(question)
         if isinstance(response, Exception):
             self._fail(question, response)
         else:
@@ -217,8 +263,8 @@ class Subscriptions:
         question.missing -= ack.confirmed | ack.rejected.keys()
         question.postponed = bool(ack.postponed)
         question.told -= ack.postponed
-        if question in self._open and (not question.missing or question.postponed):
-            self._open.remove(question)
+        if not question.missing or question.postponed:
+            self._close(question)
         self._remove_quietly(question.dialogue, self.channels.answer(question.batch, ack))
         self._changes.tell()
         return True
@@ -232,7 +278,7 @@ class Subscriptions:
             return
         try:
             for batch in self._venue.batches(names, remove=True):
-                dialogue.say(batch.message, _ignore if self._venue.by_id else None)
+                dialogue.say(batch.message, by_id=self._venue.by_id)
         except Exception as exc:  # noqa: BLE001 - a user's profile or limiter; it reaches the owner
             self._crashed(exc)
 
@@ -252,10 +298,6 @@ def channel_names(channels: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def _ignore(_: object) -> None:
-    """Take the answer to what nobody waits for."""
-
-
 class _Question:
     """
     A batch whose answer is awaited.
@@ -264,9 +306,22 @@ class _Question:
         batch: the one.
         dialogue: over which it is asked.
         told: takes the channels while the venue knows what is asked of them.
+
+    Attributes:
+        awaited: whether it was sent, and its answer may still come.
+        request_id: the id with which it was sent, if any.
     """
 
-    __slots__ = ("batch", "dialogue", "error", "missing", "postponed", "told")
+    __slots__ = (
+        "awaited",
+        "batch",
+        "dialogue",
+        "error",
+        "missing",
+        "postponed",
+        "request_id",
+        "told",
+    )
 
     def __init__(self, batch: Batch, dialogue: Dialogue, told: set[str] | None = None) -> None:
         self.batch = batch
@@ -274,4 +329,6 @@ class _Question:
         self.told = set() if told is None else told
         self.missing = set(batch.channels)
         self.postponed = False
+        self.awaited = False
+        self.request_id: str | None = None
         self.error: Exception | None = None

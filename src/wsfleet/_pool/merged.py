@@ -3,30 +3,38 @@ One stream of what arrives on many clients.
 
 Each client keeps its own inbox, with its own bound and policy; the stream takes from those that
 have something in turn, so that a client that is flooded does not silence the others.
+
+Rule: what a client had read when it left the pool is delivered to an iteration that exists.
+Without one it is dropped. A slow iteration finds the whole of the client that left last, and at
+most `inbox_size` events of those that left before it: the oldest are dropped.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import structlog
 
 if TYPE_CHECKING:
     from wsfleet._client.client import Client
     from wsfleet._client.events import Event
 
 
+_log = structlog.get_logger("wsfleet")
+
+
 class Merged:
     """The inboxes of a pool, as one."""
 
-    __slots__ = ("_arrived", "_clients", "_ended", "_listeners", "_queued", "_ready")
+    __slots__ = ("_arrived", "_clients", "_ended", "_left", "_listeners", "_ready")
 
     def __init__(self) -> None:
         self._clients: set[Client] = set()
-        self._ready: deque[Client] = deque()
-        self._queued: set[Client] = set()
+        self._left: OrderedDict[Client, None] = OrderedDict()  # that have events, oldest first
+        self._ready: OrderedDict[Client, None] = OrderedDict()
         self._listeners = 0
         self._ended = False
         self._arrived: anyio.Event | None = None
@@ -40,10 +48,33 @@ class Merged:
 
     def remove(self, client: Client) -> None:
         """
-        Merge no more in; what it had is still delivered, so the inbox keeps its listener.
+        Merge no more in: the client has left the pool, and takes no more events in.
+
+        An iteration that exists still gets what the client had.
         """
         self._clients.discard(client)
         client.inbox.on_arrival = None
+        if not self._listeners:
+            self._drop(client)
+        elif len(client.inbox):
+            self._make_room(client.config.inbox_size)
+            self._left[client] = None
+
+    def _make_room(self, size: int) -> None:
+        """Drop the oldest events of clients that have left, until at most `size` are held."""
+        held = sum(len(client.inbox) for client in self._left)
+        while held > size:
+            client, _ = self._left.popitem(last=False)
+            held -= len(client.inbox)
+            count = self._drop(client)
+            _log.warning(
+                "supervisor.events_dropped", client=client.name, url=client.url, count=count
+            )
+
+    def _drop(self, client: Client) -> int:
+        """Drop all events of a client that has left; return how many there were."""
+        self._ready.pop(client, None)
+        return client.inbox.drop_all()
 
     def end(self) -> None:
         """Let iterations end when all was taken."""
@@ -63,11 +94,12 @@ class Merged:
         if not self._listeners:
             for client in self._clients:
                 client.inbox.unlisten()
+            while self._left:
+                self._drop(self._left.popitem()[0])
 
     def _mark(self, client: Client) -> None:
-        if client not in self._queued:
-            self._queued.add(client)
-            self._ready.append(client)
+        if client not in self._ready:
+            self._ready[client] = None
             self._wake()
 
     def _wake(self) -> None:
@@ -84,11 +116,12 @@ class Merged:
         """
         while True:
             while self._ready:
-                client = self._ready.popleft()
-                self._queued.discard(client)
+                client, _ = self._ready.popitem(last=False)
                 event = client.inbox.take()
                 if len(client.inbox):
-                    self._mark(client)
+                    self._ready[client] = None
+                else:
+                    self._left.pop(client, None)
                 if event is not None:
                     return client, event
             if self._ended:
