@@ -35,7 +35,8 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
 def test_every_event_is_on_its_page() -> None:
     """The events page lists what the code can log, and nothing else."""
     code = "\n".join(p.read_text() for p in (ROOT / "src" / "wsfleet").glob("_*/*.py"))
-    logged = set(re.findall(r'log(?:\.\w+|_\w+)?\(\s*"([a-z]+\.[a-z_]+)"', code))
+    logger = r"[Ll]og(?:\([^()]*\))?(?:\.\w+|_\w+)?"
+    logged = set(re.findall(logger + r'\(\s*(?:["\w]+, )?"([a-z]+\.[a-z_]+)"', code))
 
     assert logged | {step.value for step in Step} == set(first_column("events.md"))
 

@@ -1,7 +1,8 @@
 """
 Tells users that a connection came or went.
 
-Rule 1: what a callback does wrong is logged, and harms nothing.
+Rule 1: an error that a callback raises is logged, and harms nothing; a cancellation that nobody
+asked for is the client's crash, and what ends the program ends the client.
 Rule 2: an async one never holds the connection up; one waits for the one before it.
 """
 
@@ -11,11 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import anyio
-import structlog
 
+from wsfleet._log import Log
 from wsfleet._wire.signals import Changes
 
 from .callables import is_async_callable, refuse_coroutine
+from .user_code import crash_of, name_of
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -33,16 +35,20 @@ class Starting(Protocol):
         """Take the client."""
 
 
-_log = structlog.get_logger("wsfleet")
-
-
 class Callbacks:
-    """Runs the callbacks of one client in the task group of its life."""
+    """
+    Runs the callbacks of one client in the task group of its life.
 
-    __slots__ = ("_idle", "_outstanding", "_tasks", "_turn")
+    Args:
+        tasks: the task group.
+        crash: called with what is more than an error of a callback; see rule 1.
+    """
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    __slots__ = ("_crash", "_idle", "_outstanding", "_tasks", "_turn")
+
+    def __init__(self, tasks: TaskGroup, crash: Callable[[BaseException], None]) -> None:
         self._tasks = tasks
+        self._crash = crash
         self._turn: anyio.Lock | None = None
         self._outstanding = 0
         self._idle = Changes()
@@ -55,8 +61,8 @@ class Callbacks:
             return
         try:
             refuse_coroutine(callback(client))
-        except Exception:  # noqa: BLE001 - a user's code; rule 1
-            _log_failure(callback, identity)
+        except BaseException as error:  # noqa: BLE001 - a user's code; rule 1
+            self._failed(error, crash_of(error, callback, is_sync=True), callback, identity)
 
     async def _await(
         self, callback: Callback, client: object, identity: Mapping[str, Any]
@@ -64,12 +70,26 @@ class Callbacks:
         try:
             async with self._turn_lock():
                 await callback(client)
-        except Exception:  # noqa: BLE001 - a user's code; rule 1
-            _log_failure(callback, identity)
+        except BaseException as error:  # noqa: BLE001 - a user's code; rule 1
+            self._failed(error, crash_of(error, callback), callback, identity)
         finally:
             self._outstanding -= 1
             if not self._outstanding:
                 self._idle.tell()
+
+    def _failed(
+        self,
+        error: BaseException,
+        crash: BaseException,
+        callback: Callback,
+        identity: Mapping[str, Any],
+    ) -> None:
+        if crash is not error or not isinstance(error, Exception):
+            self._crash(crash)
+            return
+        Log(self._crash).error(
+            "client.callback_failed", **identity, callback=name_of(callback), exc_info=error
+        )
 
     def _turn_lock(self) -> anyio.Lock:
         if self._turn is None:
@@ -80,8 +100,3 @@ class Callbacks:
         """Return when none runs."""
         while self._outstanding:
             await self._idle.next()
-
-
-def _log_failure(callback: Callback, identity: Mapping[str, Any]) -> None:
-    name = getattr(callback, "__qualname__", type(callback).__name__)
-    _log.exception("client.callback_failed", **identity, callback=name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import InboxOverflowError
+from wsfleet.errors import DisconnectedError, InboxOverflowError
 
 from .config import Config
 from .correlation import Correlation
@@ -32,6 +32,7 @@ from .recorder import Recorder
 from .sender import Sender
 from .subscriptions import Subscriptions, channel_names
 from .tapping import tapping
+from .user_code import crash_of
 from .watching import watcher
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Client(Gauges):
         limiter = config.new_limiter()
         life = Life(self.name, config, tapping(opener, recorder, message_log))
         self.life: Life = life
+        if recorder is not None:
+            recorder.exits = life.crash
         self._subscriptions = Subscriptions(
             self.name,
             config.venue,
@@ -120,7 +123,7 @@ class Client(Gauges):
             self.inbox,
             handler,
             decode=config.decode,
-            crashed=life.crash,
+            crashed=self._handler_failed,
             ponged=life.beats.on_pong,
             watch=watcher(self._subscriptions, life.beats, by_id=config.venue.by_id),
         )
@@ -162,6 +165,8 @@ class Client(Gauges):
                 heal, or `retry_count` is exhausted.
             DisconnectedError: the connection was lost, for good.
             Exception: whatever a handler raised; the connection ended with close code 1011.
+                `SystemExit` and `KeyboardInterrupt` of a handler, a callback or a heartbeat
+                come out in the same way.
             InboxOverflowError: the inbox was full, and the policy is "fail".
 
         Cancelling it ends the connection without waiting for the peer's goodbye.
@@ -172,6 +177,11 @@ class Client(Gauges):
             await self.life.run(partial(task_status.started, self))
         except Exception as exc:
             error = exc
+            raise
+        except BaseException as exc:
+            if exc is self.life.exit:  # it is for the owner of the task; those who iterate end
+                what = f"user code raised {type(exc).__name__}"
+                error = DisconnectedError(self.name, None, what)
             raise
         finally:
             if not self.supervised:
@@ -377,8 +387,11 @@ class Client(Gauges):
         try:
             async for event in Listener(self.inbox):
                 await self._handler(event)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self.life.crash(exc)
+        except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+            self.life.crash(crash_of(exc, self._handler))
+
+    def _handler_failed(self, error: BaseException) -> None:
+        self.life.crash(crash_of(error, self._handler, is_sync=True))
 
     def _overflowed(self) -> None:
         self.life.crash(InboxOverflowError(self.name, self.config.inbox_size))

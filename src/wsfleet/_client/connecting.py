@@ -10,6 +10,7 @@ import anyio
 from wsfleet._wire.opening import open_connection
 
 from .client import Client
+from .user_code import unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -56,7 +57,8 @@ async def connect(
         ConfigError: an option has a value that can never work.
         ConnectError: no connection could be opened.
         DisconnectedError: the connection was lost, for good.
-        Exception: what the handler raised.
+        Exception: what the handler raised. `SystemExit` and `KeyboardInterrupt` of a handler, a
+            callback or a heartbeat come out, too.
     """
     client = Client(
         url_or_config,
@@ -68,19 +70,23 @@ async def connect(
         **options,
     )
     living = _Living(client)
-    async with anyio.create_task_group() as living.tasks:
-        try:
-            await living.tasks.start(living.run)
-            # From here on only the end of the block ends the client: a cancellation that hits
-            # both would cut the client's goodbye short. The block gives it a deadline.
-            living.scope.shield = True
-            yield client
-        except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
-            living.block_error = exc
-        finally:
-            with anyio.move_on_after(3 * client.config.close_timeout, shield=True):
-                await client.close()
-            living.scope.cancel()
+    try:
+        async with anyio.create_task_group() as living.tasks:
+            try:
+                await living.tasks.start(living.run)
+                # From here on only the end of the block ends the client: a cancellation that
+                # hits both would cut the client's goodbye short. The block gives it a deadline.
+                living.scope.shield = True
+                if living.exit is None:
+                    yield client
+            except BaseException as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
+                living.block_error = unless_cancelled(exc)
+            finally:
+                with anyio.move_on_after(3 * client.config.close_timeout, shield=True):
+                    await client.close()
+                living.scope.cancel()
+    finally:
+        living.raise_exit()
     living.raise_error()
 
 
@@ -88,12 +94,16 @@ class _Living:
     """
     Keeps apart what the client and what the block raised, so that one error comes out, as it
     is.
+
+    Attributes:
+        exit: what user code of the client raised to end the program.
     """
 
     def __init__(self, client: Client) -> None:
         self.tasks: anyio.abc.TaskGroup
         self.scope = anyio.CancelScope()
-        self.block_error: Exception | None = None
+        self.block_error: BaseException | None = None
+        self.exit: BaseException | None = None
         self._client = client
         self._client_error: Exception | None = None
         self._status: TaskStatus[Client] | None = None
@@ -109,12 +119,29 @@ class _Living:
             self._client_error = exc
             if not self._client.inbox.heard:
                 self.tasks.cancel_scope.cancel()
+        except BaseException as exc:
+            if exc is not self._client.life.exit:
+                raise
+        finally:
+            self._keep_exit()
+
+    def _keep_exit(self) -> None:
+        """Let the block raise it; raised in this task it would tear the event loop down."""
+        self.exit = self._client.life.exit
+        if self.exit is not None:
+            if self._status is not None:
+                self.started(self._client)
+            self.tasks.cancel_scope.cancel()
 
     def started(self, client: Client) -> None:
         """Let connect() go on; whether it does before the client ends is the event loop's."""
         status, self._status = self._status, None
         assert status is not None
         status.started(client)
+
+    def raise_exit(self) -> None:
+        if self.exit is not None:
+            raise self.exit from self.exit.__cause__ or self.block_error
 
     def raise_error(self) -> None:
         if self.block_error is not None:

@@ -33,7 +33,7 @@ class Delivery(StraightDelivery):
         inbox: where events go when no sync handler takes them at once.
         handler: a user's, or None.
         decode: what text becomes.
-        crashed: called with what a handler raised.
+        crashed: called with whatever a handler let out.
         ponged: called with the payload of each pong.
         watch: shown each text message, decoded; those that it takes are delivered to nobody.
     """
@@ -56,7 +56,7 @@ class Delivery(StraightDelivery):
         handler: Handler | None,
         *,
         decode: DecodeLike,
-        crashed: Callable[[Exception], None],
+        crashed: Callable[[BaseException], None],
         ponged: Callable[[bytes], None],
         watch: Callable[[Any], bool] | None,
     ) -> None:
@@ -116,7 +116,7 @@ class Delivery(StraightDelivery):
             result = take(event)
             if result is not None:
                 refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+        except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
             self._crashed(exc)
 
     def _resolve(self, text: str) -> bool:

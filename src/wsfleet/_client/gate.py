@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anyio.lowlevel import checkpoint
-
 from wsfleet.errors import RateLimitedError
+
+from .user_code import UserCode, crash_of, raise_stray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,9 @@ class Gate:
         except RateLimitedError as error:
             error.client = self._client
             raise
+        except BaseException as error:
+            raise_stray(error, self.limiter.acquire)
+            raise
 
     def enter_nowait(self, message: Outgoing) -> None:
         """
@@ -64,22 +67,41 @@ class Gate:
         except RateLimitedError as error:
             error.client = self._client
             raise
+        except BaseException as error:
+            raise_stray(error, self.limiter.acquire_nowait, is_sync=True)
+            raise
 
 
-async def turn_to_connect(
-    limiter: Limiter | None, url: str, crash: Callable[[Exception], None]
+async def turn_to_connect(limiter: Limiter | None, url: str) -> None:
+    """
+    Wait until a connection may be attempted.
+
+    Raises:
+        Exception: what the limiter raised.
+    """
+    if limiter is not None:
+        with UserCode(limiter.acquire):
+            await limiter.acquire(url)
+
+
+def count_control(
+    connection: Connection, limiter: Limiter | None, crash: Callable[[BaseException], None]
 ) -> None:
-    """Wait until a connection may be attempted; `crash` takes what a user's code raised."""
+    """
+    Count the connection's pings and pongs, where the limiter wants that; `crash` takes what the
+    limiter raises, because the connection that calls it can do nothing about that.
+    """
     if limiter is None:
         return
+
+    def spend() -> None:
+        try:
+            limiter.spend()
+        except BaseException as exc:  # noqa: BLE001 - a user's limiter; it reaches the owner
+            crash(crash_of(exc, limiter.spend, is_sync=True))
+
     try:
-        await limiter.acquire(url)
-    except Exception as exc:  # noqa: BLE001 - a user's limiter or cost; it reaches the owner
-        crash(exc)
-        await checkpoint()  # the crash has cancelled the attempt
-
-
-def count_control(connection: Connection, limiter: Limiter | None) -> None:
-    """Count the connection's pings and pongs, where the limiter wants that."""
-    if limiter is not None and limiter.counts_control:
-        connection.on_control = limiter.spend
+        if limiter.counts_control:
+            connection.on_control = spend
+    except BaseException as exc:  # noqa: BLE001 - as above
+        crash(crash_of(exc, type(limiter), is_sync=True))

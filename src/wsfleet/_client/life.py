@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
-import structlog
 
+from wsfleet._log import Log
 from wsfleet._wire.frames import CloseCode
 from wsfleet._wire.signals import Changes, Latch
 from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
@@ -31,6 +31,7 @@ from .loss import ended, refused, unprepared
 from .reading import Reading
 from .session import Session
 from .states import ENDED, ClientState, Phase, Step, after, level_of
+from .user_code import crash_of, is_exit, sole, unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
     Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
     Watcher: TypeAlias = Callable[[Step], None]
-
-log = structlog.get_logger("wsfleet")
 
 BRISK: Final = 0.5
 """Seconds at most that the peer has for its goodbye when a reconnect was asked for."""
@@ -92,10 +91,15 @@ class Life:
         self._finished: Latch | None = None
         self._announce: Callable[[], None] | None = None
         self._stopping = self._hurry = False
-        self._crash: Exception | None = None
+        self._crash: BaseException | None = None
         self._error: Exception | None = None
 
     # what others ask of it
+
+    @property
+    def exit(self) -> BaseException | None:
+        """What a user's code raised to end the program, such as `SystemExit`."""
+        return self._crash if self._crash is not None and is_exit(self._crash) else None
 
     @property
     def alive(self) -> bool:
@@ -152,9 +156,12 @@ class Life:
                 raise self._error or NotConnectedError(self._name, "closed")
             await self._moved.next()
 
-    def crash(self, error: Exception) -> None:
-        """End it because of what a user's code raised; the first error counts."""
-        if self._crash is None:
+    def crash(self, error: BaseException) -> None:
+        """
+        End it because of what a user's code raised; the first error counts, but one that ends
+        the program comes first.
+        """
+        if self._crash is None or (is_exit(error) and not is_exit(self._crash)):
             self._crash = error
             self._interrupt()
             if self.current is not None:
@@ -172,18 +179,20 @@ class Life:
         Raises:
             ConnectError: no connection could be opened, for good.
             DisconnectedError: the last connection was lost, for good.
-            Exception: what a user's code raised.
+            BaseException: what a user's code raised.
         """
         self._begin(announce)
         try:
             async with anyio.create_task_group() as tasks:
-                self._callbacks = Callbacks(tasks)
+                self._callbacks = Callbacks(tasks, self.crash)
                 if self.owner.worker is not None:
                     tasks.start_soon(self.owner.worker)
                 if self.owner.recorder is not None:
                     tasks.start_soon(self.owner.recorder.run)
                 await self._live()
                 await self._wind_up(tasks.cancel_scope)
+        except BaseException as exc:  # noqa: BLE001 - raised again below, or at once if cancelled
+            self.crash(sole(unless_cancelled(exc)))
         finally:
             if self.owner.recorder is not None:
                 await self.owner.recorder.finish(self._config.close_timeout)
@@ -224,8 +233,10 @@ class Life:
                 self.owner.recorder.stop()
 
     def _end(self) -> None:
+        if self.phase is Phase.CONNECTED:  # Ctrl-C can come between any two steps
+            self._move(Step.LOSE, code=None, reason="", clean=False, unanswered=0)
         if self.alive:  # cancelled
-            self._move(Step.CLOSE)
+            self._move_to_end()
         self._callbacks = self._announce = None
         self.new_waiter.stop()
         assert self._finished is not None
@@ -243,11 +254,15 @@ class Life:
                 break
             if loss is not None and not self._hurry and not await self._wait_after(loss):
                 return
-        if self._crash is not None:
-            self._move(Step.CRASH, exc_info=self._crash)
-        else:
-            self._move(Step.CLOSE)
+        self._move_to_end()
+        if self.phase is Phase.CLOSED:
             self._announce_start()
+
+    def _move_to_end(self) -> None:
+        if self._crash is None or self.exit is not None:
+            self._move(Step.CLOSE)
+        else:
+            self._move(Step.CRASH, exc_info=self._crash)
 
     def _to_end(self) -> bool:
         return self._stopping or self._crash is not None
@@ -260,13 +275,13 @@ class Life:
         self._refusal = None
         try:
             with self._interruptible():
-                await turn_to_connect(self._config.connect_limiter, self.url, self.crash)
+                await turn_to_connect(self._config.connect_limiter, self.url)
                 self._since = self.clock()
                 connection = await self._open(self.owner.delivery)
         except ConnectError as error:
             return refused(error)
-        except Exception as exc:  # noqa: BLE001 - a user's http_client; it reaches the owner
-            self.crash(exc)
+        except BaseException as exc:  # noqa: BLE001 - a user's limiter or http_client; it reaches the owner
+            self.crash(crash_of(exc, self._open.func))
         if connection is None:
             return None
         openings = self.generation
@@ -280,7 +295,7 @@ class Life:
 
     def _take_up(self, connection: Connection) -> Session:
         owner = self.owner
-        count_control(connection, owner.limiter)
+        count_control(connection, owner.limiter, self.crash)
         self.current = connection
         self._waiting = None
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
@@ -302,8 +317,8 @@ class Life:
         self.reading.begin(self.connection)
         took, self._since = self.clock() - self._since, self.clock()
         if restored is not None:
-            log_restored = log.warning if restored.rejected else log.info
-            log_restored("subscriptions.restored", **self.identity(), **restored._asdict())
+            level = "warning" if restored.rejected else "info"
+            self._log(level, "subscriptions.restored", **restored._asdict())
         self._move(Step.OPEN, seconds=round(took, 6))
         self._call_back(self.owner.on_connect)
         self._announce_start()
@@ -344,7 +359,7 @@ class Life:
         """Log that a heartbeat gave the peer up; see `session.Owner`."""
         record = self.beats.record
         record.failures += 1
-        log.warning("heartbeat.missed", **self.identity(), failures=record.failures)
+        self._log("warning", "heartbeat.missed", failures=record.failures)
 
     async def _wait_after(self, loss: Loss) -> bool:
         """Wait before the next try; False when there is none."""
@@ -391,10 +406,13 @@ class Life:
         """Return the keys that each of its log entries has."""
         return {"client": self._name, "url": self.url, "generation": self.generation}
 
+    def _log(self, level: str, event: str, **facts: Any) -> None:
+        Log(self.crash).write(level, event, **self.identity(), **facts)
+
     def _move(self, step: Step, **facts: Any) -> None:
         self.phase = after(self.phase, step)
         level = level_of(step, asked_for=self._hurry or self._stopping)
-        getattr(log, level)(step.value, **self.identity(), **facts)
+        self._log(level, step.value, **facts)
         self._moved.tell()
         for watcher in self.watchers:
             watcher(step)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
+from wsfleet._log import Log
 
 if TYPE_CHECKING:
     from wsfleet._wire.frames import Opcode
     from wsfleet._wire.tapped import Tap
 
     from .gauges import Gauges
-
-log = structlog.get_logger("wsfleet")
 
 
 class MessageLog:
@@ -36,9 +34,10 @@ class MessageLog:
         return self._log
 
     def _log(self, direction: str, opcode: Opcode, payload: bytes) -> None:
-        log.debug(
+        life = self._client.life
+        Log(life.crash).debug(
             "client.message",
-            **self._client.life.identity(),
+            **life.identity(),
             direction=direction,
             kind=opcode.name.lower(),
             size=len(payload),

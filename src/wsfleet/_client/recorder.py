@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.to_thread
-import structlog
+
+from wsfleet._log import Log
 
 from .journal import Journal
 from .tape import Tape
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from wsfleet._wire.tapped import Tap
 
     from .config import Config
-
-log = structlog.get_logger("wsfleet")
 
 LINGER: Final = 0.05
 """Seconds in which entries gather before they are written together."""
@@ -46,9 +45,13 @@ class Recorder:
         path: of the file.
         client: the client's name.
         url: its endpoint, without secrets.
+
+    Attributes:
+        exits: called with a `SystemExit` of a log processor.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, client: str, url: str) -> None:
+        self.exits: Callable[[BaseException], None] | None = None
         self._path = path
         self._client = client
         self._url = url
@@ -106,7 +109,7 @@ class Recorder:
     def _tell_dropped(self, tape: Tape) -> int:
         count, tape.dropped = tape.dropped, 0
         if count:
-            log.warning("recording.dropped", **self._identity(), count=count)
+            Log(self.exits).warning("recording.dropped", **self._identity(), count=count)
         return count
 
     def _tell_failed(self, journal: Journal) -> bool:
@@ -117,7 +120,7 @@ class Recorder:
         return failure is not None
 
     def _log_failure(self, error: str) -> None:
-        log.warning("recording.failed", **self._identity(), error=error)
+        Log(self.exits).warning("recording.failed", **self._identity(), error=error)
 
     def _identity(self) -> dict[str, Any]:
         return {"client": self._client, "url": self._url, "path": str(self._path)}

@@ -13,6 +13,8 @@ import anyio
 from wsfleet._wire.frames import CloseCode
 from wsfleet.errors import ConnectError, RateLimitedError, SendError, WsfleetError
 
+from .user_code import crash_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -46,8 +48,8 @@ class Owner(Protocol):
     def on_dead(self) -> None:
         """Take note that a heartbeat gave the peer up."""
 
-    def crash(self, error: Exception) -> None:
-        """Take note of what a user's heartbeat or venue raised."""
+    def crash(self, error: BaseException) -> None:
+        """End the client: a user's heartbeat or venue raised this."""
 
 
 class Session:
@@ -93,8 +95,8 @@ class Session:
     async def _serve_alone(self) -> None:
         """Do it all in this task: another for the one heartbeat takes a third of a client."""
         connection = self._connection
-        self._owner.on_ready(None)
         try:
+            self._owner.on_ready(None)
             connection.start()
             for heartbeat, pulse in self._beats:
                 await self._beat_until_ended(heartbeat, pulse)
@@ -157,8 +159,8 @@ class Session:
             )
         except SendError:
             pass  # the connection has ended, and its end says why
-        except Exception as exc:  # noqa: BLE001 - a user's venue; it reaches the owner
-            self._owner.crash(exc)
+        except BaseException as exc:  # noqa: BLE001 - a user's venue; it reaches the owner
+            self._owner.crash(crash_of(exc, self._preparation))
 
     async def _beat(self, heartbeat: Heartbeat, pulse: Pulse) -> None:
         reason = "heartbeat missed: the peer is silent"
@@ -168,8 +170,8 @@ class Session:
             return  # the connection has ended, and its end says why
         except WsfleetError as error:
             reason = f"heartbeat refused: {error}"
-        except Exception as exc:  # noqa: BLE001 - may be a user's heartbeat; it reaches the owner
-            self._owner.crash(exc)
+        except BaseException as exc:  # noqa: BLE001 - may be a user's heartbeat; it reaches the owner
+            self._owner.crash(crash_of(exc, heartbeat.run))
             return
         self._owner.on_dead()
         self._connection.abort(reason)

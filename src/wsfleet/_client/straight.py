@@ -39,7 +39,7 @@ class StraightDelivery:
         correlation: Correlation,
         take: Callable[[Event], Any],
         decode: Callable[[str], Any] | None,
-        crashed: Callable[[Exception], None],
+        crashed: Callable[[BaseException], None],
     ) -> None:
         self.received: int = 0
         self._correlation = correlation
@@ -57,7 +57,7 @@ class StraightDelivery:
             result = self._take(Message(data))
             if result is not None:
                 refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+        except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
             self._crashed(exc)
 
     def on_raw(self, text: str) -> None:
@@ -70,7 +70,7 @@ class StraightDelivery:
             result = self._take(Message(text))
             if result is not None:
                 refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+        except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
             self._crashed(exc)
 
     def on_undecoded(self, text: str) -> None:
@@ -84,7 +84,7 @@ class StraightDelivery:
             result = self._take(Message(self._decode(text)))
             if result is not None:
                 refuse_coroutine(result)
-        except Exception as exc:  # noqa: BLE001 - a user's code; it reaches the owner
+        except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
             self._crashed(exc)
 
     # what a subclass does

@@ -144,6 +144,12 @@ OURS: Final[Mapping[type[errors.WsfleetError], Row]] = {
             "or drops."
         )
     ),
+    errors.StrayCancellationError: Row(
+        Advice(
+            "Catch `CancelledError` around what that function awaits; its cause shows where it "
+            "came out."
+        )
+    ),
     errors.RecordingError: Row(
         Advice(
             "Check that it is the file that `record_to` wrote, and that nothing else wrote to "

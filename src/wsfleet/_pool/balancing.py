@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from wsfleet._log import log
 from wsfleet.errors import (
     ConfigError,
     MaxAttemptsExceededError,
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from .candidates import Candidate
     from .routing import Router
-
-_log = structlog.get_logger("wsfleet")
 
 
 async def send_over(
@@ -56,7 +53,7 @@ async def send_over(
         raise ConfigError("max_attempts", f"must be 1 or more, not {max_attempts!r}")
     chosen = router.choose(candidates, ())
     if chosen is None:
-        _log.warning("pool.no_connections", candidates=known)
+        log.warning("pool.no_connections", candidates=known)
         raise NoConnectionsError(known)
     tried: list[Candidate] = []
     attempts: list[tuple[str, Exception]] = []
@@ -76,7 +73,7 @@ async def send_over(
 def _log_failover(attempts: list[tuple[str, Exception]], chosen: Candidate | None) -> None:
     if chosen is not None:
         name, error = attempts[-1]
-        _log.warning(
+        log.warning(
             "pool.failover",
             client=name,
             to=chosen.name,

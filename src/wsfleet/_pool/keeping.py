@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
-import structlog
 
 from wsfleet._client.states import Phase
 from wsfleet.errors import RestartLimitError, WsfleetError
@@ -21,11 +20,10 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from wsfleet._client.client import Client
+    from wsfleet._log import Log
 
     from .child import Child
     from .intensity import RestartIntensity
-
-_log = structlog.get_logger("wsfleet")
 
 
 class Keeper:
@@ -35,15 +33,21 @@ class Keeper:
     Args:
         child: the one to keep.
         intensity: counts the crashes of the whole pool.
+        log: the supervisor's.
         task_status: of whoever waits for the first connection, or None when nobody does.
     """
 
     def __init__(
-        self, child: Child, intensity: RestartIntensity, task_status: TaskStatus[Client] | None
+        self,
+        child: Child,
+        intensity: RestartIntensity,
+        log: Log,
+        task_status: TaskStatus[Client] | None,
     ) -> None:
         self._child = child
         self._client = child.client
         self._intensity = intensity
+        self._log = log
         self._awaited = task_status
 
     async def run(self) -> str:
@@ -61,7 +65,7 @@ class Keeper:
                 return self._reason(error)
             delay = self._child.next_delay()
             self._child.restarts += 1
-            _log.warning(
+            self._log.warning(
                 "supervisor.child_restarting",
                 client=self._client.name,
                 url=self._client.url,
@@ -85,7 +89,7 @@ class Keeper:
     def started(self, client: Client, /) -> None:
         """Take note that the client is usable; called by it, as a task status."""
         if self._client.life.phase is Phase.CONNECTED:  # else it was closed before
-            _log.info(
+            self._log.info(
                 "supervisor.child_started",
                 client=client.name,
                 url=client.url,
@@ -113,7 +117,7 @@ class Keeper:
             "max_restarts": self._intensity.max_restarts,
             "max_seconds": self._intensity.max_seconds,
         }
-        _log.error("supervisor.restart_limit_reached", client=self._client.name, **limits)
+        self._log.error("supervisor.restart_limit_reached", client=self._client.name, **limits)
         raise RestartLimitError(
             self._client.name, self._intensity.max_restarts, self._intensity.max_seconds
         ) from error

@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import structlog
 
 from wsfleet._client.client import Client
 from wsfleet._client.messages import result_of
+from wsfleet._client.user_code import unless_cancelled
+from wsfleet._log import Log
 from wsfleet._wire.opening import open_connection
 from wsfleet.errors import (
     ConfigError,
@@ -32,6 +33,7 @@ from .health_rows import PoolHealth, row_of
 from .intensity import RestartIntensity
 from .keeping import Keeper
 from .merged import Merged, MergedListener
+from .outcome import Outcome
 from .ready import Ready
 from .routing import Router
 
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
 
     from .candidates import Discovery
     from .child import Restart
-
-_log = structlog.get_logger("wsfleet")
 
 _ids: Final = itertools.count(1)
 """Of balanced requests: over all pools, because one may route over the clients of another."""
@@ -95,7 +95,8 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._tasks: TaskGroup | None = None
         self._block: anyio.CancelScope  # made by the event loop that it belongs to
         self._stopping = False
-        self._limit_error: RestartLimitError | None = None
+        self._outcome = Outcome()
+        self._log = Log(self._exit)
 
     def __repr__(self) -> str:
         return f"<ClientSupervisor {len(self._ready.clients)}/{len(self._children)} connected>"
@@ -107,22 +108,21 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         if self._tasks is not None:
             raise RuntimeError("a supervisor can be entered once: make another")
         self._block = anyio.CancelScope()
-        block_error: Exception | None = None
         try:
             async with anyio.create_task_group() as self._tasks:
-                _log.info("supervisor.started", children=len(self._specs))
+                self._log.info("supervisor.started", children=len(self._specs))
                 try:
                     with self._block:
                         await self._start_children()
                         yield self
-                except Exception as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
-                    block_error = exc
+                except BaseException as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
+                    self._outcome.block_error = unless_cancelled(exc)
                 finally:
                     await self._stop_all()
         finally:
-            _log.info("supervisor.stopped")
-        if (error := block_error or self._limit_error) is not None:
-            raise error
+            self._log.info("supervisor.stopped")
+            self._outcome.raise_exit()
+        self._outcome.raise_error()
 
     async def _start_children(self) -> None:
         assert self._tasks is not None
@@ -262,14 +262,24 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         child.scope.shield = task_status is None
         try:
             with child.scope:
-                reason = await Keeper(child, self._intensity, task_status).run()
+                reason = await Keeper(child, self._intensity, self._log, task_status).run()
             if not self._stopping:
                 self._log_stopped(child, "stopped" if child.stopping else reason)
         except RestartLimitError as error:
-            self._limit_error = error
+            self._outcome.limit_error = error
             self._block.cancel()
+        except BaseException as exc:
+            if exc is not child.client.life.exit:
+                raise
         finally:
             self._forget(child)
+            if (exit_error := child.client.life.exit) is not None:
+                self._exit(exit_error)
+
+    def _exit(self, error: BaseException) -> None:
+        """Let the block raise it; raised in another task it would tear the event loop down."""
+        self._outcome.exit = self._outcome.exit or error
+        self._block.cancel()
 
     def _forget(self, child: Child) -> None:
         client = child.client
@@ -284,7 +294,9 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
     def _log_stopped(self, child: Child, reason: str) -> None:
         client = child.client
-        _log.info("supervisor.child_stopped", client=client.name, url=client.url, reason=reason)
+        self._log.info(
+            "supervisor.child_stopped", client=client.name, url=client.url, reason=reason
+        )
 
     # routing
 

@@ -21,6 +21,7 @@ Everything that wsfleet raises.
     +-- JsonRpcError
     +-- SubscriptionRejectedError
     +-- InboxOverflowError
+    +-- StrayCancellationError
     +-- RecordingError
     +-- RestartLimitError
 
@@ -47,6 +48,7 @@ from .living import (
     JsonRpcError,
     RecordingError,
     RestartLimitError,
+    StrayCancellationError,
     SubscriptionRejectedError,
 )
 from .sending import (
@@ -80,6 +82,7 @@ __all__ = [
     "RestartLimitError",
     "SendError",
     "SessionRejectedError",
+    "StrayCancellationError",
     "SubscriptionRejectedError",
     "TlsError",
     "WsfleetError",

@@ -77,6 +77,28 @@ class InboxOverflowError(WsfleetError):
         )
 
 
+class StrayCancellationError(WsfleetError):
+    """
+    User code let out a cancellation that nobody had asked for: it awaited a task or a future
+    that was cancelled, or raised `CancelledError` itself.
+
+    What it let out is its `__cause__`. It is a crash like any other error of user code.
+
+    Attributes:
+        function: the name of the function.
+    """
+
+    def __init__(self, function: str) -> None:
+        super().__init__(function)
+        self.function = function
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} let out a cancellation though nobody had cancelled it: it "
+            "awaited something that was cancelled; catch that there"
+        )
+
+
 class RecordingError(WsfleetError):
     """
     A line of a recording cannot be read, and no crash explains it.

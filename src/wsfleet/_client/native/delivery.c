@@ -18,13 +18,11 @@ typedef struct {
     Py_ssize_t received;
 } Delivery;
 
-/* Tell the owner of what a user's code raised; what is no Exception goes on. */
+/* Tell the owner of whatever a user's code let out. */
 static PyObject *
 crash(Delivery *self)
 {
     PyObject *type, *error, *traceback;
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return NULL;
     PyErr_Fetch(&type, &error, &traceback);
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
