@@ -211,3 +211,10 @@ def soak(session: nox.Session) -> None:
     """Keep a fleet busy over bad networks (`-- --seconds 600`; `-- --loop trio`)."""
     install(session, "tests")
     session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Account for every request while all fails (`-- --seed 7` repeats a run's faults)."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
