@@ -251,11 +251,15 @@ class Client(Gauges):
             DisconnectedError: the connection dropped before the response came; sent, outcome
                 unknown.
             TypeError: not sent: the message is none of the above, or not JSON-able.
+            UnicodeEncodeError: not sent: a text has surrogates, which UTF-8 cannot carry.
 
         Cancelling it before the message is handed over sends nothing; after that, the response
         is no longer awaited. A message is never sent in part.
         """
-        ready = outgoing(message)
+        try:
+            ready = outgoing(message)
+        finally:
+            del message  # tracebacks may show local variables
         if ready.request_id is None:
             await self._sender.send(ready, self.config.request_timeout)
             return None
@@ -274,8 +278,13 @@ class Client(Gauges):
             NotConnectedError: not sent: there is no connection at this moment.
             TypeError: not sent: see `send_message`.
         """
-        if type(message) is not str or not self._sender.offer_text(message):
-            self._sender.send_nowait(outgoing(message))
+        if type(message) is str and self._sender.offer_text(message):
+            return
+        try:
+            ready = outgoing(message)
+        finally:
+            del message  # tracebacks may show local variables
+        self._sender.send_nowait(ready)
 
     async def request(
         self,
@@ -304,7 +313,10 @@ class Client(Gauges):
         if params is not None:
             message["params"] = params
         limit = self.config.request_timeout if timeout is None else timeout
-        ready = outgoing_request(message, request_id)
+        try:
+            ready = outgoing_request(message, request_id)
+        finally:
+            del params, message  # tracebacks may show local variables
         response = await self._sender.exchange(ready, request_id, limit)
         return result_of(response, self.config.venue.temporary)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsfleet._wire.scrub import scrub
 from wsfleet.errors import RateLimitedError
 
 from .user_code import UserCode, crash_of, raise_stray
@@ -50,6 +51,7 @@ class Gate:
             await self.limiter.acquire(message.given, patience)
         except RateLimitedError as error:
             error.client = self._client
+            scrub(error)
             raise
         except BaseException as error:
             raise_stray(error, self.limiter.acquire)
@@ -66,6 +68,7 @@ class Gate:
             self.limiter.acquire_nowait(message.given)
         except RateLimitedError as error:
             error.client = self._client
+            scrub(error)
             raise
         except BaseException as error:
             raise_stray(error, self.limiter.acquire_nowait, is_sync=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from wsfleet._wire.scrub import scrub
 from wsfleet.errors import ConnectError, DisconnectedError, SessionRejectedError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Loss(NamedTuple):
 def refused(error: ConnectError) -> Loss:
     """Return what it means that no connection could be opened."""
     retry_after = getattr(error, "retry_after", None)
-    return Loss(error, False, error.recoverable, retry_after)
+    return Loss(scrub(error), False, error.recoverable, retry_after)
 
 
 def unprepared(url: str, ending: Ending) -> Loss:

@@ -9,6 +9,7 @@ import msgspec
 
 from wsfleet._wire.frames import Opcode
 from wsfleet._wire.offering import PIECE
+from wsfleet._wire.scrub import encode_error, without_own_frames
 from wsfleet.errors import JsonRpcError
 
 if TYPE_CHECKING:
@@ -71,29 +72,39 @@ def outgoing(message: Sendable) -> Outgoing:
     Raises:
         TypeError: it is neither str, bytes nor a mapping, or the mapping is not JSON-able;
             nothing was sent.
-        UnicodeEncodeError: the text has surrogates, which UTF-8 cannot carry; nothing was sent.
+        UnicodeEncodeError: a text has surrogates, which UTF-8 cannot carry; nothing was sent.
+            The error does not have the text.
     """
-    if type(message) is dict:  # the common case, and abstract classes are slow to ask
-        return Outgoing(
-            Opcode.TEXT, _encode_json(message), _request_id_in_mapping(message), message
+    try:
+        if type(message) is dict:  # the common case, and abstract classes are slow to ask
+            return Outgoing(
+                Opcode.TEXT, _encode_json(message), _request_id_in_mapping(message), message
+            )
+        if isinstance(message, str):
+            is_small = len(message) <= PIECE
+            payload = message.encode() if is_small or not message.isascii() else message
+            return Outgoing(Opcode.TEXT, payload, _request_id_in_text(message), message)
+        if isinstance(message, bytes):
+            return Outgoing(Opcode.BINARY, message, None, message)
+        if isinstance(message, Mapping):
+            return _outgoing_mapping(message)
+        if isinstance(message, bytearray | memoryview):
+            return Outgoing(Opcode.BINARY, bytes(message), None, message)
+        kind = type(message).__name__
+        error: Exception = TypeError(
+            f"a message is str, bytes or a mapping, not {kind}; nothing was sent"
         )
-    if isinstance(message, str):
-        is_small = len(message) <= PIECE
-        payload = message.encode() if is_small or not message.isascii() else message
-        return Outgoing(Opcode.TEXT, payload, _request_id_in_text(message), message)
-    if isinstance(message, bytes):
-        return Outgoing(Opcode.BINARY, message, None, message)
-    if isinstance(message, Mapping):
-        plain = dict(message)
-        return Outgoing(
-            Opcode.TEXT, _encode_json(plain), _request_id_in_mapping(plain), message
-        )
-    if isinstance(message, bytearray | memoryview):
-        return Outgoing(Opcode.BINARY, bytes(message), None, message)
-    msg = (
-        f"a message is str, bytes or a mapping, not {type(message).__name__}; nothing was sent"
-    )
-    raise TypeError(msg)
+    except UnicodeEncodeError as exc:
+        error = encode_error(exc)
+    except Exception as exc:  # noqa: BLE001 - raised again
+        error = without_own_frames(exc)
+    del message  # tracebacks may show local variables
+    raise error
+
+
+def _outgoing_mapping(message: Mapping[str, Any]) -> Outgoing:
+    plain = dict(message)
+    return Outgoing(Opcode.TEXT, _encode_json(plain), _request_id_in_mapping(plain), message)
 
 
 def outgoing_request(message: dict[str, Any], request_id: RequestId) -> Outgoing:
@@ -102,8 +113,16 @@ def outgoing_request(message: dict[str, Any], request_id: RequestId) -> Outgoing
 
     Raises:
         TypeError: it is not JSON-able; nothing was sent.
+        UnicodeEncodeError: a text in it has surrogates; nothing was sent.
     """
-    return Outgoing(Opcode.TEXT, _encode_json(message), request_id, message)
+    try:
+        return Outgoing(Opcode.TEXT, _encode_json(message), request_id, message)
+    except UnicodeEncodeError as exc:
+        error: Exception = encode_error(exc)
+    except Exception as exc:  # noqa: BLE001 - raised again
+        error = without_own_frames(exc)
+    del message  # tracebacks may show local variables
+    raise error
 
 
 _BEFORE_MEMBERS: Final = "{ \t\r\n"

@@ -105,12 +105,12 @@ class Preparation:
         try:
             return await doing
         except TimeoutError:
-            raise ConnectTimeoutError(self._url, f"{step} had no answer in time") from None
+            detail = f"{step} had no answer in time"
         except RateLimitedError as error:
-            raise ConnectTimeoutError(
-                self._url,
-                f"{step} was held up by the rate limit, for {error.retry_after:.3g} s more",
-            ) from None
+            wait = f"{error.retry_after:.3g} s more"
+            detail = f"{step} was held up by the rate limit, for {wait}"
+        # Raised here, the error does not keep what was being sent as its context.
+        raise ConnectTimeoutError(self._url, detail)
 
     async def _make(self, dialogue: Dialogue, call: Call) -> None:
         response = await dialogue.ask(call, self._timeout)

@@ -11,6 +11,8 @@ import h11
 import httpcore
 import httpx
 
+from .scrub import unquoted
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -83,7 +85,18 @@ async def exchange(
         await stream.write(http.send(request) + http.send(h11.EndOfMessage()))
         answer = await _read_head(http, stream)
     except h11.ProtocolError as exc:
-        raise httpcore.ProtocolError(str(exc)) from exc
+        problem = unquoted(str(exc))  # the rest may be a header of ours
+    else:
+        return _answer(answer, http, stream, headers)
+    raise httpcore.ProtocolError(problem)
+
+
+def _answer(
+    answer: h11.Response | h11.InformationalResponse,
+    http: h11.Connection,
+    stream: httpcore.AsyncNetworkStream,
+    headers: Headers,
+) -> httpx.Response:
     return httpx.Response(
         answer.status_code,
         headers=answer.headers.raw_items(),

@@ -20,6 +20,7 @@ from wsfleet.errors import (
 )
 
 from .handshake import retry_after
+from .scrub import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,8 @@ def _refused(error: BaseException, url: str, _: float) -> ConnectError:
 
 
 def _text(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]
+    known = getattr(error, "strerror", None)
+    return (known or unquoted(str(error)) or type(error).__name__)[:200]
 
 
 _EXPLANATIONS: Final = (
