@@ -25,7 +25,7 @@ from .inbox import Inbox, Listener
 from .latency import LatencyWindow
 from .life import Life
 from .message_log import MessageLog
-from .messages import outgoing, outgoing_request, result_of
+from .messages import outgoing, outgoing_call, result_of
 from .owner import Owner
 from .preparation import Preparation
 from .recorder import Recorder
@@ -85,7 +85,11 @@ class Client(Gauges):
         opener: Opener = open_connection,
         **options: Unpack[ClientOptions],
     ) -> None:
-        config = Config.of(url_or_config, options)
+        try:
+            config = Config.of(url_or_config, options)
+        except Exception:
+            del self, url_or_config, options  # tracebacks may show local variables
+            raise
         self.config: Config = config
         self.name: str = name if name is not None else f"client-{next(_numbers)}"
         self.supervised: bool = False
@@ -309,14 +313,11 @@ class Client(Gauges):
             SendError: as for `send_message`.
         """
         request_id = self._requests.new_id()
-        message = {"jsonrpc": "2.0", "id": request_id, "method": method}
-        if params is not None:
-            message["params"] = params
-        limit = self.config.request_timeout if timeout is None else timeout
         try:
-            ready = outgoing_request(message, request_id)
+            ready = outgoing_call(method, params, request_id)
         finally:
-            del params, message  # tracebacks may show local variables
+            del params  # tracebacks may show local variables
+        limit = self.config.request_timeout if timeout is None else timeout
         response = await self._sender.exchange(ready, request_id, limit)
         return result_of(response, self.config.venue.temporary)
 

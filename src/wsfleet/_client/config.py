@@ -7,6 +7,7 @@ Rule 2: neither the URL's secrets nor header values are ever shown, in a repr or
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
@@ -257,14 +258,17 @@ class Config:
         Raises:
             ConfigError: an option is unknown, or has a value that can never work.
         """
-        unknown = options.keys() - ClientOptions.__annotations__.keys()
-        if unknown:
-            raise ConfigError(", ".join(sorted(unknown)), "is not an option")
-        if isinstance(url_or_config, cls) and not options:
-            return url_or_config
-        if isinstance(url_or_config, Config):
-            return replace(url_or_config, **options)  # type: ignore[return-value]
-        return cls(url=url_or_config, **options)
+        try:
+            _check_names(options)
+            if isinstance(url_or_config, cls) and not options:
+                return url_or_config
+            if isinstance(url_or_config, Config):
+                return replace(url_or_config, **options)  # type: ignore[return-value]
+            return cls(url=url_or_config, **options)
+        except Exception as exc:
+            exc.__traceback__ = None  # its frames hold the options, as this one does
+            del url_or_config, options
+            raise
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Return those of this and of the venue."""
@@ -302,3 +306,27 @@ class Config:
             http_client=self.http_client,
             text_factory=json_or_text if self.decode == "json" else decode_utf8,
         )
+
+
+def _check_names(options: ClientOptions) -> None:
+    unknown = options.keys() - ClientOptions.__annotations__.keys()
+    if unknown:
+        raise ConfigError(", ".join(sorted(unknown)), "is not an option")
+
+
+def _without_arguments(make: Callable[..., None]) -> Callable[..., None]:
+    """Return a constructor whose arguments are in no traceback of what it raises."""
+
+    @functools.wraps(make)
+    def make_config(self: Config, *args: Any, **options: Any) -> None:
+        try:
+            make(self, *args, **options)
+        except Exception as exc:
+            exc.__traceback__ = None
+            del self, args, options
+            raise
+
+    return make_config
+
+
+Config.__init__ = _without_arguments(Config.__init__)  # type: ignore[method-assign]

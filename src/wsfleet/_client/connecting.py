@@ -60,15 +60,18 @@ async def connect(
         Exception: what the handler raised. `SystemExit` and `KeyboardInterrupt` of a handler, a
             callback or a heartbeat come out, too.
     """
-    client = Client(
-        url_or_config,
-        name=name,
-        handler=handler,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        opener=opener,
-        **options,
-    )
+    try:
+        client = Client(
+            url_or_config,
+            name=name,
+            handler=handler,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            opener=opener,
+            **options,
+        )
+    finally:
+        del url_or_config, options  # tracebacks may show local variables
     living = _Living(client)
     try:
         async with anyio.create_task_group() as living.tasks:

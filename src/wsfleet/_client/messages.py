@@ -107,21 +107,29 @@ def _outgoing_mapping(message: Mapping[str, Any]) -> Outgoing:
     return Outgoing(Opcode.TEXT, _encode_json(plain), _request_id_in_mapping(plain), message)
 
 
-def outgoing_request(message: dict[str, Any], request_id: RequestId) -> Outgoing:
+def outgoing_call(method: str, params: Any, request_id: RequestId) -> Outgoing:
     """
-    Make a request ready for the wire.
+    Make a JSON-RPC 2.0 call ready for the wire.
+
+    Args:
+        method: to be called.
+        params: left out when None.
+        request_id: the call's `id`.
 
     Raises:
         TypeError: it is not JSON-able; nothing was sent.
         UnicodeEncodeError: a text in it has surrogates; nothing was sent.
     """
+    message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+    if params is not None:
+        message["params"] = params
     try:
         return Outgoing(Opcode.TEXT, _encode_json(message), request_id, message)
     except UnicodeEncodeError as exc:
         error: Exception = encode_error(exc)
     except Exception as exc:  # noqa: BLE001 - raised again
         error = without_own_frames(exc)
-    del message  # tracebacks may show local variables
+    del message, params  # tracebacks may show local variables
     raise error
 
 

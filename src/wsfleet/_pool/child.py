@@ -79,12 +79,17 @@ class ChildSpec:
         on_disconnect: Callback | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
+        try:
+            config = Config.of(url_or_config, options)
+        except Exception:
+            del self, url_or_config, options  # tracebacks may show local variables
+            raise
         if restart not in get_args(Restart):
             raise ConfigError("restart", f"must be one of {', '.join(get_args(Restart))}")
         if not 0 < shutdown < math.inf:
             raise ConfigError("shutdown", "must be more than 0 seconds, and finite")
         set_field = object.__setattr__
-        set_field(self, "config", Config.of(url_or_config, options))
+        set_field(self, "config", config)
         set_field(self, "name", name)
         set_field(self, "handler", handler)
         set_field(self, "restart", restart)

@@ -190,16 +190,19 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             raise RuntimeError(
                 "the supervisor is not running: start clients inside its `async with` block"
             )
-        spec = ChildSpec(
-            url_or_config,
-            name=name,
-            handler=handler,
-            restart=restart,
-            shutdown=shutdown,
-            on_connect=on_connect,
-            on_disconnect=on_disconnect,
-            **options,
-        )
+        try:
+            spec = ChildSpec(
+                url_or_config,
+                name=name,
+                handler=handler,
+                restart=restart,
+                shutdown=shutdown,
+                on_connect=on_connect,
+                on_disconnect=on_disconnect,
+                **options,
+            )
+        finally:
+            del url_or_config, options  # tracebacks may show local variables
         child = self._adopt(spec)
         await self._tasks.start(self._keep, child)
         child.scope.shield = True  # see _keep
