@@ -9,7 +9,7 @@ from wsfleet._wire.redirects import Target, check_other_origin, target_of
 
 def follow(location: str | None, came_from: str, status: int = 302) -> Target | None:
     """Ask where such an answer leads."""
-    headers = {} if location is None else {"location": location}
+    headers = [] if location is None else [(b"location", location.encode())]
     return target_of(status, httpx.Headers(headers), came_from)
 
 
@@ -42,6 +42,38 @@ def test_where_nobody_should_follow(location: str) -> None:
     """TLS is never given up, and what is no WebSocket URL leads nowhere."""
     with pytest.raises(HandshakeError, match="redirects"):
         follow(location, "wss://a/")
+
+
+@pytest.mark.parametrize(
+    ("location", "problem"),
+    [
+        ("ws://a:99999/", "a port that is no number"),
+        ("ws://a:0/", "a port that is no number"),
+        ("ws://a:-1/", "a port that is no number"),
+        ("ws://a:8_0/", "a port that is no number"),
+        ("ws://a:+80/", "a port that is no number"),
+        ("ws://a:x/", "no WebSocket URL"),
+        ("ws://" + "a" * 70 + ".example/", "label of more than 63"),
+        ("ws://" + "a." * 130 + "b/", "more than 253"),
+        ("ws://a..b/", "empty label"),
+        ("ws://.a/", "empty label"),
+        ("wss:///path", "names no host"),
+        ("https:path", "names no host"),
+        ("ws://xn--0.example/", "IDNA"),
+        ("ws://\u2603\u200d/", "no WebSocket URL"),
+        ("ws://user:password@a/", "a user or a password"),
+        ("//user@b/", "a user or a password"),
+        ("ws://a/" + "b" * 70_000, "no WebSocket URL"),
+    ],
+)
+def test_an_impossible_redirect_ends_one_attempt(location: str, problem: str) -> None:
+    """A URL to which nothing can connect is told with the status, and may be tried again."""
+    with pytest.raises(HandshakeError, match=problem) as caught:
+        follow(location, "ws://u:p@here/")
+
+    assert caught.value.status == 302
+    assert caught.value.recoverable
+    assert "password@" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("location", "status"), [(None, 302), ("/y", 200), ("/y", 304)])

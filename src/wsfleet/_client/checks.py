@@ -10,12 +10,15 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+import ssl
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from wsfleet._wire.authority import BAD_PORT, authority_problem, has_possible_port
 from wsfleet._wire.upgrade import parse_url
 from wsfleet.errors import ConfigError
 
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     from .config import HeadersLike
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
-_FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+# RFC 9110 section 5.5: no control characters, and no white space at either end.
+_FIELD_VALUE: Final = re.compile(
+    r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
+)
 _OWN_HEADERS: Final = frozenset(
     {
         "connection",
@@ -35,6 +41,13 @@ _OWN_HEADERS: Final = frozenset(
         "sec-websocket-version",
     }
 )
+_NO_BODY: Final = frozenset({"content-length", "transfer-encoding"})
+_MOST: Final = sys.maxsize
+"""The largest count: C has to take it as a size."""
+
+LONGEST: Final = 100 * 365.25 * 24 * 3600
+"""Seconds; the timers of every event loop can take as many."""
+
 _UNLIMITED: Final = frozenset({"retry_count", "max_message_size"})
 _FROM_ZERO: Final = frozenset({"retry_count", "max_redirects"})
 
@@ -44,9 +57,8 @@ def check_url(url: object) -> None:
     if not isinstance(url, str):
         raise ConfigError("url", f"must be a str, not {type(url).__name__}")
     try:
-        parts = urlsplit(url)
-        port = parts.port
-        parse_url(url)
+        split = urlsplit(url)
+        parts = parse_url(url)
     except (ValueError, httpx.InvalidURL):
         # Not chained: the parser's words may quote a password.
         raise ConfigError(
@@ -54,10 +66,10 @@ def check_url(url: object) -> None:
         ) from None
     if parts.scheme not in {"ws", "wss"}:
         raise ConfigError("url", "must start with ws:// or wss://")
-    if not parts.hostname:
-        raise ConfigError("url", "names no host")
-    if port == 0:
-        raise ConfigError("url", "has port 0, to which nothing can connect")
+    if not has_possible_port(split):
+        raise ConfigError("url", f"has {BAD_PORT} (are user and password percent-encoded?)")
+    if problem := authority_problem(parts):
+        raise ConfigError("url", problem)
     if parts.fragment or url.endswith("#"):
         raise ConfigError("url", "must have no #fragment (RFC 6455 section 3)")
 
@@ -68,8 +80,7 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 
 def checked_headers(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
     """Return headers as pairs that HTTP allows."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    checked = tuple((name, value) for name, value in pairs)
+    checked = _pairs(headers)
     for number, (name, value) in enumerate(checked, 1):
         if not _matches(_TOKEN, name):  # it may hold the value, too
             raise ConfigError(
@@ -79,13 +90,29 @@ def checked_headers(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
             raise ConfigError("headers", f"must not have {name}: wsfleet sets it")
         if not _matches(_FIELD_VALUE, value):
             raise ConfigError("headers", f"has a value for {name} that HTTP does not allow")
+        if name.lower() in _NO_BODY and value != "0":
+            raise ConfigError("headers", f"must not have {name}: an upgrade has no body")
+    if sum(name.lower() == "host" for name, _ in checked) > 1:
+        raise ConfigError("headers", "has Host twice")
     return checked
+
+
+def _pairs(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
+    try:
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        return tuple((name, value) for name, value in pairs)
+    except (TypeError, ValueError):
+        # Not chained: what cannot be unpacked may be a value.
+        raise ConfigError(
+            "headers", "must be a mapping of names to values, or pairs of both"
+        ) from None
 
 
 def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
     """Return subprotocols, each once."""
-    if isinstance(subprotocols, str):
-        raise ConfigError("subprotocols", "must be a sequence of names, not one str")
+    if isinstance(subprotocols, str) or not isinstance(subprotocols, Iterable):
+        raise ConfigError("subprotocols", "must be a sequence of names, such as a list")
+    subprotocols = tuple(subprotocols)
     for number, name in enumerate(subprotocols, 1):
         if not _matches(_TOKEN, name):  # not quoted: it may be a token
             raise ConfigError(
@@ -93,20 +120,22 @@ def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
             )
     if len(set(subprotocols)) != len(subprotocols):
         raise ConfigError("subprotocols", "names one twice")
-    return tuple(subprotocols)
+    return subprotocols
 
 
 def check_number(option: str, value: object, *, above_zero: bool) -> None:
     """Hold a time to finite seconds."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise ConfigError(option, f"must be a finite number of seconds, not {value!r}")
     if value < 0 or (above_zero and value == 0):
         bound = "more than 0" if above_zero else "0 or more"
         raise ConfigError(option, f"must be {bound} seconds, not {value!r}")
+    if value > LONGEST:
+        raise ConfigError(option, f"must be at most {LONGEST:.0f} seconds (100 years)")
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def check_count(option: str, value: object) -> None:
@@ -116,6 +145,8 @@ def check_count(option: str, value: object) -> None:
     least = 0 if option in _FROM_ZERO else 1
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(option, f"must be a whole number from {least}, not {value!r}")
+    if value > _MOST:
+        raise ConfigError(option, f"must be at most {_MOST}")
 
 
 def check_path(option: str, value: object) -> None:
@@ -130,12 +161,27 @@ def check_path(option: str, value: object) -> None:
         raise ConfigError(option, f"must be the path of a file, not {value!r}")
 
 
+def check_ssl_context(context: object) -> None:
+    """Hold a TLS context to what a socket can be wrapped with."""
+    if context is not None and not isinstance(context, ssl.SSLContext):
+        raise ConfigError("ssl_context", "must be an ssl.SSLContext, or None")
+
+
+def check_http_client(client: object) -> None:
+    """Hold an HTTP client to what an upgrade can be sent with."""
+    if client is not None and not isinstance(client, httpx.AsyncClient):
+        raise ConfigError("http_client", "must be an httpx.AsyncClient, or None")
+
+
 def check_proxy(proxy: str) -> None:
     """Hold a proxy to a URL that can be spoken to here."""
     try:
-        scheme = httpx.Proxy(proxy).url.scheme
-    except (ValueError, httpx.InvalidURL):
+        url = httpx.Proxy(proxy).url
+    except (ValueError, TypeError, AttributeError, httpx.InvalidURL):
         raise ConfigError("proxy", "must be an http://, https:// or socks5:// URL") from None
+    if problem := authority_problem(url):
+        raise ConfigError("proxy", problem)
+    scheme = url.scheme
     if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise ConfigError(
             "proxy", 'needs the package "socksio" for SOCKS: pip install httpx[socks]'

@@ -20,9 +20,11 @@ from wsfleet.errors import ConfigError
 
 from .checks import (
     check_count,
+    check_http_client,
     check_number,
     check_path,
     check_proxy,
+    check_ssl_context,
     check_url,
     checked_headers,
     checked_subprotocols,
@@ -224,6 +226,8 @@ class Config:
             check_number("limiter_timeout", self.limiter_timeout, above_zero=False)
 
     def _check_ways(self) -> None:
+        check_ssl_context(self.ssl_context)
+        check_http_client(self.http_client)
         if self.http_client is not None and (self.proxy or self.ssl_context):
             raise ConfigError(
                 "http_client", "brings its own proxy and TLS settings: give them there"

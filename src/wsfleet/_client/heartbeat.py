@@ -6,7 +6,6 @@ A heartbeat is an object with one method, so that a venue can bring its own.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -14,6 +13,8 @@ import anyio
 import msgspec
 
 from wsfleet.errors import ConfigError
+
+from .checks import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,8 +113,10 @@ def check_seconds(**options: float | None) -> None:
         ConfigError: one can never work.
     """
     for option, value in options.items():
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"heartbeat {option}", "must be more than 0 seconds, and finite")
+        if value is not None and not 0 < value <= LONGEST:
+            raise ConfigError(
+                f"heartbeat {option}", "must be more than 0 seconds, and finite (100 years)"
+            )
 
 
 class HeartbeatRecord(msgspec.Struct, eq=False, gc=False):

@@ -7,7 +7,7 @@ what it saved up, and on top of it what flows in meanwhile.
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from wsfleet.errors import ConfigError
@@ -144,6 +144,6 @@ class SlidingWindow(Line):
 def _check(option: str, value: object, *, least: float = 0.0) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(option, f"must be a number, not {value!r}")
-    if not 0 < value < math.inf or value < least:
+    if not 0 < value <= sys.float_info.max or value < least:
         bound = f"{least:g} or more" if least else "more than 0"
         raise ConfigError(option, f"must be {bound}, and finite, not {value!r}")

@@ -8,12 +8,13 @@ Rule 2: it says what is sent and what answers mean; when that happens is not its
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from wsfleet.errors import ConfigError
+
+from .checks import LONGEST
 
 if TYPE_CHECKING:
     from .heartbeat import Heartbeat
@@ -89,7 +90,7 @@ class Login:
     refresh_at: float = 0.8
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout < math.inf:
+        if not 0 < self.timeout <= LONGEST:
             raise ConfigError("login timeout", "must be more than 0 seconds, and finite")
         if not 0 < self.refresh_at < 1:
             raise ConfigError("login refresh_at", "must be a share between 0 and 1")
@@ -207,7 +208,7 @@ class Venue:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ConfigError("venue batch_size", f"must be 1 or more, not {self.batch_size!r}")
-        if not 0 <= self.pause < math.inf:
+        if not 0 <= self.pause <= LONGEST:
             raise ConfigError("venue pause", "must be 0 seconds or more, and finite")
 
     def __repr__(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import anyio
 
 from wsfleet._client.backoff import Backoff
+from wsfleet._client.checks import LONGEST
 from wsfleet._client.config import Config
 from wsfleet._client.states import Step
 from wsfleet._wire.signals import Latch
@@ -86,7 +86,7 @@ class ChildSpec:
             raise
         if restart not in get_args(Restart):
             raise ConfigError("restart", f"must be one of {', '.join(get_args(Restart))}")
-        if not 0 < shutdown < math.inf:
+        if not 0 < shutdown <= LONGEST:
             raise ConfigError("shutdown", "must be more than 0 seconds, and finite")
         set_field = object.__setattr__
         set_field(self, "config", config)

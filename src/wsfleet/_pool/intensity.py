@@ -5,9 +5,9 @@ How many crashes are too many, counted as OTP's supervisors count restarts (`sup
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
+from wsfleet._client.checks import LONGEST
 from wsfleet.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ class RestartIntensity:
     def __init__(self, max_restarts: int, max_seconds: float) -> None:
         if max_restarts < 0:
             raise ConfigError("max_restarts", f"must be 0 or more, not {max_restarts!r}")
-        if not 0 < max_seconds < math.inf:
+        if not 0 < max_seconds <= LONGEST:
             raise ConfigError("max_seconds", "must be more than 0 seconds, and finite")
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds

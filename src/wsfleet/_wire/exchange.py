@@ -47,8 +47,8 @@ class Headers:
             self.add(name, value)
 
     def add(self, name: str, value: str) -> None:
-        """Add a line."""
-        self.lines.append((name.encode("ascii"), value.encode("ascii")))
+        """Add a line; its value may have every character of latin-1 (RFC 9110 section 5.5)."""
+        self.lines.append((name.encode("ascii"), value.encode("latin-1")))
         self.names.add(name.lower())
 
     def setdefault(self, name: str, value: str) -> None:

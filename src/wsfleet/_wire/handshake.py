@@ -33,11 +33,15 @@ class HandshakeError(ValueError):
     Args:
         problem: in words.
         status: of the answer.
+        recoverable: whether the server may answer better another time.
     """
 
-    def __init__(self, problem: str, status: int = _SWITCHING_PROTOCOLS) -> None:
+    def __init__(
+        self, problem: str, status: int = _SWITCHING_PROTOCOLS, *, recoverable: bool = False
+    ) -> None:
         super().__init__(problem)
         self.status = status
+        self.recoverable = recoverable
 
 
 @dataclass(frozen=True, slots=True)

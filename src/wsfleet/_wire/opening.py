@@ -17,11 +17,11 @@ import anyio
 import httpx
 import httpx_ws
 
-from wsfleet.errors import HandshakeRejectedError
+from wsfleet.errors import ConnectError
 
 from .connection import Connection, Sink
 from .exchange import KEY, Continued, Headers
-from .handshake import Agreed, HandshakeError, check_answer
+from .handshake import Agreed, check_answer
 from .link import LINK, Link
 from .poll import PollLink
 from .proxying import REAL_URL, ProxyTransport
@@ -29,8 +29,8 @@ from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
 from .redirects import check_other_origin, target_of
-from .refusals import FOREIGN_ERRORS, connect_error, rejection
-from .upgrade import default_ssl_context, parse_url, upgrade_client
+from .refusals import came_from_user_code, failure
+from .upgrade import CLOSE_TIMEOUT, default_ssl_context, parse_url, upgrade_client
 
 if TYPE_CHECKING:
     import ssl
@@ -94,21 +94,22 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
     Connect, upgrade, and return a connection that has not begun to deliver.
 
     Raises:
-        ConnectError: one of its kinds; nothing is left open.
+        ConnectError: one of its kinds, whatever went wrong; nothing is left open.
+        Exception: what code of the user's raised inside of `http_client`.
 
     Cancelling it leaves nothing open.
     """
     try:
         with anyio.fail_after(endpoint.timeout):
             return await _follow(endpoint, sink)
-    except httpx_ws.WebSocketUpgradeError as exc:
-        raise rejection(exc.response, endpoint.shown) from None
-    except httpx_ws.WebSocketDisconnect:
-        raise rejection(httpx.Response(httpx.codes.FORBIDDEN), endpoint.shown) from None
-    except HandshakeError as exc:
-        raise HandshakeRejectedError(endpoint.shown, str(exc), exc.status) from exc
-    except FOREIGN_ERRORS as exc:
-        raise connect_error(exc, endpoint.shown, endpoint.timeout) from exc
+    except ConnectError:
+        raise
+    except Exception as exc:
+        if endpoint.http_client is not None and came_from_user_code(exc):
+            raise
+        told = isinstance(exc, httpx_ws.HTTPXWSException)  # all that it says
+        cause = None if told else exc
+        raise failure(exc, endpoint.shown, endpoint.timeout) from cause
 
 
 async def _follow(endpoint: Endpoint, sink: Sink) -> Connection:
@@ -140,19 +141,19 @@ async def _upgrade(endpoint: Endpoint, sink: Sink) -> Connection:
             session = await _enter(endpoint, resources)
             agreed = _agree(endpoint, session.answer)
             link = await _take_link(session, resources)
+        return endpoint.connection(
+            link,
+            agreed,
+            sink,
+            max_message_size=endpoint.max_message_size,
+            text_factory=endpoint.text_factory,
+        )
     except BaseException:
-        if (
-            link is not None
-        ):  # leaving the HTTP machinery was cancelled; it no longer minds the socket
+        if link is not None:  # the HTTP machinery no longer closes the socket
             link.abort()
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                await link.aclose()
         raise
-    return endpoint.connection(
-        link,
-        agreed,
-        sink,
-        max_message_size=endpoint.max_message_size,
-        text_factory=endpoint.text_factory,
-    )
 
 
 async def _enter(endpoint: Endpoint, resources: AsyncExitStack) -> _Upgraded:
@@ -189,13 +190,20 @@ async def _way(
 
 def _headers(endpoint: Endpoint) -> Headers | httpx.Headers:
     is_ours = endpoint.http_client is None and endpoint.proxy is None
-    headers = Headers(endpoint.headers) if is_ours else httpx.Headers(endpoint.headers)
+    headers = Headers(endpoint.headers) if is_ours else _for_httpx(endpoint.headers)
     headers.setdefault("user-agent", USER_AGENT)
     if endpoint.compression is not None:
         headers.setdefault("sec-websocket-extensions", endpoint.compression.offer())
     if endpoint.http_client is None and "@" in endpoint.url:
         headers.setdefault("authorization", _basic_auth(parse_url(endpoint.url)))
     return headers
+
+
+def _for_httpx(lines: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    """Encode the values as `Headers` does: httpx takes ASCII only where it is given a str."""
+    return httpx.Headers(
+        [(name.encode("ascii"), value.encode("latin-1")) for name, value in lines]
+    )
 
 
 def _basic_auth(url: httpx.URL) -> str:

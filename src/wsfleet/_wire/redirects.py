@@ -5,15 +5,19 @@ Rule 1: never from `wss://` to `ws://`.
 Rule 2: what the user gave for one origin is not shown to another: headers and userinfo are
 left out; where a login, or a subprotocol that may carry a token, would follow, the redirect is
 refused.
+Rule 3: a URL to which nothing can connect, or which brings a user and password of its own, ends
+the attempt: no socket is opened for it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import httpx
 
+from .authority import BAD_PORT, authority_problem, has_possible_port
 from .handshake import HandshakeError
 from .redact import may_be_secret, redact_url
 
@@ -54,20 +58,13 @@ def target_of(status: int, headers: Mapping[str, str], came_from: str) -> Target
     if location is None or status not in {301, 302, 303, 307, 308}:
         return None
     here = httpx.URL(came_from)
-    try:
-        there = here.join(location)
-        scheme = _SCHEMES[there.scheme]
-    except (httpx.InvalidURL, ValueError, KeyError):
-        raise HandshakeError(
-            "the server redirects to what is no WebSocket URL", status
-        ) from None
-    if (here.scheme, scheme) == ("wss", "ws"):
+    there = _joined(here, location, status)
+    if (here.scheme, there.scheme) == ("wss", "ws"):
         raise HandshakeError(
             "the server redirects from wss:// to ws://: never followed", status
         )
-    there = there.copy_with(scheme=scheme, fragment=None)
     same = _origin(there) == _origin(here) or _is_upgrade(here, there)
-    if same and not there.userinfo:
+    if same:
         there = there.copy_with(userinfo=here.userinfo)
     return Target(str(there), same)
 
@@ -102,10 +99,34 @@ def check_other_origin(
     )
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme]
+def _joined(here: httpx.URL, location: str, status: int) -> httpx.URL:
+    """Return the WebSocket URL of a location, without its fragment."""
+    try:
+        split = urlsplit(location)
+        there = here.join(location)
+        there = there.copy_with(scheme=_SCHEMES[there.scheme], fragment=None)
+    except (httpx.InvalidURL, ValueError, KeyError):
+        raise _impossible("is no WebSocket URL", status) from None
+    if not has_possible_port(split):
+        raise _impossible(f"has {BAD_PORT}", status)
+    if problem := authority_problem(there):
+        raise _impossible(problem, status)
+    if there.userinfo and split.netloc:
+        raise _impossible("has a user or a password (RFC 9110 section 4.2.4)", status)
+    return there
+
+
+def _impossible(problem: str, status: int) -> HandshakeError:
+    return HandshakeError(
+        f"the server redirects to a URL that {problem}", status, recoverable=True
+    )
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
+    return url.scheme, url.raw_host, url.port or _DEFAULT_PORTS[url.scheme]
 
 
 def _is_upgrade(here: httpx.URL, there: httpx.URL) -> bool:
     """Whether it is the same host, by TLS, on the ports that belong to both."""
-    return _origin(here) == ("ws", here.host, 80) and _origin(there) == ("wss", here.host, 443)
+    host = here.raw_host
+    return _origin(here) == ("ws", host, 80) and _origin(there) == ("wss", host, 443)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Final
 
 import httpcore
 import httpx
+import httpx_ws
 
 from wsfleet.errors import (
     ConnectError,
@@ -19,23 +22,25 @@ from wsfleet.errors import (
     TlsError,
 )
 
-from .handshake import retry_after
+from .alpn import AlpnError
+from .handshake import HandshakeError, retry_after
 from .scrub import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOREIGN_ERRORS: Final = (
+NETWORK_ERRORS: Final = (
     OSError,
     httpx.HTTPError,
     httpx.InvalidURL,
+    httpx_ws.HTTPXWSException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
 )
-"""Whatever an upgrade may raise below us, on any event loop and through any client."""
+"""What the network and the HTTP libraries raise on purpose, on any event loop."""
 
 _CURES: Final = {
     400: "the server did not understand the upgrade: check URL, headers and subprotocols",
@@ -47,6 +52,40 @@ _CURES: Final = {
     429: "too many connections: open them more slowly",
     503: "the server is overloaded or in maintenance",
 }
+
+
+def failure(error: Exception, url: str, timeout: float) -> ConnectError:
+    """
+    Say in our words why an attempt to connect failed, whatever was raised.
+
+    Args:
+        error: what was raised; perhaps a group of errors.
+        url: the endpoint, without its secrets.
+        timeout: seconds that the attempt had.
+    """
+    for each in _members(error):
+        if isinstance(each, httpx_ws.WebSocketUpgradeError):
+            return rejection(each.response, url)
+        if isinstance(each, httpx_ws.WebSocketDisconnect):
+            return rejection(httpx.Response(httpx.codes.FORBIDDEN), url)
+        if isinstance(each, HandshakeError):
+            return _broken_answer(each, url)
+    return connect_error(error, url, timeout)
+
+
+def _members(error: BaseException) -> Iterator[BaseException]:
+    """Return an error, or those in a group of errors."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _members(inner)
+
+
+def _broken_answer(error: HandshakeError, url: str) -> HandshakeRejectedError:
+    rejected = HandshakeRejectedError(url, str(error), error.status)
+    rejected.recoverable = rejected.recoverable or error.recoverable
+    return rejected
 
 
 def rejection(answer: httpx.Response, url: str) -> HandshakeRejectedError:
@@ -71,7 +110,24 @@ def connect_error(error: Exception, url: str, timeout: float) -> ConnectError:
         for cause in causes:
             if isinstance(cause, kind):
                 return explain(cause, url, timeout)
-    return ConnectError(url, f"the server did not answer as HTTP/1.1 should ({_text(error)})")
+    if any(isinstance(cause, httpx.InvalidURL) for cause in causes):
+        return _unfit_url(url)
+    if isinstance(error, NETWORK_ERRORS):
+        detail = f"the server did not answer as HTTP/1.1 should ({_text(error)})"
+        return ConnectError(url, detail)
+    # Of an error that nobody foresaw only the type is told: its text may quote a secret.
+    return ConnectError(url, f"the attempt failed with {_kind(error)} (see the cause)")
+
+
+def _unfit_url(url: str) -> ConnectError:
+    """Return the error for a URL that a library refused; its own text quotes parts of it."""
+    unfit = ConnectError(url, "the HTTP library refused the URL or that of the proxy")
+    unfit.recoverable = False
+    return unfit
+
+
+def _kind(error: BaseException) -> str:
+    return " and ".join(dict.fromkeys(type(each).__name__ for each in _members(error)))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -86,6 +142,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _certificate(error: BaseException, url: str, _: float) -> ConnectError:
     detail = getattr(error, "verify_message", "") or _text(error)
     return TlsError(url, f"the certificate was refused: {detail}", False)
+
+
+def _alpn(error: BaseException, url: str, _: float) -> ConnectError:
+    return TlsError(url, _text(error), False)
 
 
 def _tls(error: BaseException, url: str, _: float) -> ConnectError:
@@ -111,9 +171,57 @@ def _text(error: BaseException) -> str:
 
 _EXPLANATIONS: Final = (
     (ssl.SSLCertVerificationError, _certificate),
+    (AlpnError, _alpn),
     (ssl.SSLError, _tls),
     (socket.gaierror, _dns),
     ((TimeoutError, httpx.TimeoutException, httpcore.TimeoutException), _timeout),
     (OSError, _refused),
 )
 """The first kind found among an error's causes explains it: the most telling come first."""
+
+
+_MACHINERY: Final = frozenset(
+    {
+        "anyio",
+        "certifi",
+        "h11",
+        "h2",
+        "hpack",
+        "httpcore",
+        "httpx",
+        "httpx_ws",
+        "hyperframe",
+        "idna",
+        "outcome",
+        "sniffio",
+        "socksio",
+        "trio",
+        "uvloop",
+        "wsfleet",
+        "wsproto",
+        *sys.stdlib_module_names,
+    }
+)
+"""Top packages whose code runs while an `http_client` connects, and is nobody's own."""
+
+
+def came_from_user_code(error: Exception) -> bool:
+    """
+    Whether an error that came out of a user's `http_client` was raised by code of the user's: a
+    transport, an authentication, a hook.
+
+    What such code raises of the errors of httpx and the system says that the network failed,
+    and is no fault of the code.
+    """
+    return any(
+        not isinstance(each, (*NETWORK_ERRORS, HandshakeError)) and _passed_user_code(each)
+        for each in _members(error)
+    )
+
+
+def _passed_user_code(error: BaseException) -> bool:
+    frames = walk_tb(error.__traceback__)
+    return any(
+        str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _MACHINERY
+        for frame, _ in frames
+    )

@@ -16,6 +16,8 @@ import anyio
 import httpcore
 import httpx
 
+from .alpn import check_alpn
+from .authority import authority_problem
 from .exchange import exchange
 from .loops import on_asyncio
 from .push import PushBackend, is_detached
@@ -30,7 +32,7 @@ _PUSH: Final = PushBackend()
 _PULL: Final = httpcore.AnyIOBackend()
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 
-_CLOSE_TIMEOUT: Final = 1.0
+CLOSE_TIMEOUT: Final = 1.0
 """
 Seconds for closing a socket that was not taken over; it says no goodbye, so it takes none.
 """
@@ -46,7 +48,9 @@ def default_ssl_context() -> ssl.SSLContext:
     Return the one context that all connections without an own one share: loading the roots
     takes 20 ms.
     """
-    return httpx.create_ssl_context(trust_env=False)
+    context = httpx.create_ssl_context(trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])  # ours; a user's context keeps what it offers
+    return context
 
 
 @functools.lru_cache(maxsize=8)
@@ -85,20 +89,19 @@ class UpgradeClient(httpx.AsyncClient):
         Cancelling it leaves no socket open.
         """
         parts = parse_url(url)
+        if problem := authority_problem(parts):
+            raise httpx.InvalidURL(f"it {problem}")
         backend = _PUSH if on_asyncio() else _PULL
         host = parts.raw_host.decode()
         socket = await backend.connect_tcp(host, parts.port or _DEFAULT_PORTS[parts.scheme])
         try:
             stream = socket
             if parts.scheme == "wss":
-                stream = await socket.start_tls(self._context(), host)
+                context = self._ssl_context or default_ssl_context()
+                stream = await socket.start_tls(context, host)
+                check_alpn(stream.get_extra_info("ssl_object"))
             yield await exchange(stream, method, parts, headers)
         finally:
             if not is_detached(socket):
-                with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                     await socket.aclose()
-
-    def _context(self) -> ssl.SSLContext:
-        context = self._ssl_context or default_ssl_context()
-        context.set_alpn_protocols(["http/1.1"])
-        return context

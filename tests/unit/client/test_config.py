@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import ssl
+import sys
 from typing import Any
 
 import httpx
@@ -43,6 +44,22 @@ URL = "wss://example.org/feed"
         "ws://host/#",
         "ws://[::1",
         "ws://us:er@pa:ss/word@host",
+        "ws://host:65536",
+        "ws://host:-1",
+        "ws://host:+80",
+        "ws://host:8_0",
+        f"ws://{'a' * 64}.example",
+        f"ws://{'a.' * 127}example",
+        "ws://a..example",
+        "ws://.example",
+        "ws://host..",
+        "ws://xn--0.example",
+        "ws://\u2603.\u200d.example",
+        "ws://1.2.3.400",
+        "ws://host/\ud800",
+        "ws://host/\n",
+        "ws://host/" + "a" * 70_000,
+        " ws://host",
         None,
         b"ws://host",
     ],
@@ -58,7 +75,18 @@ def test_a_url_that_can_never_work_is_refused(url: Any) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ws://h", "wss://h:1/p?q=1", "ws://[::1]:8080/", "ws://u:p@h/", "wss://bücher.example/"],
+    [
+        "ws://h",
+        "wss://h:1/p?q=1",
+        "ws://[::1]:8080/",
+        "ws://[fe80::1%eth0]/",
+        "ws://u:p@h/",
+        "wss://bücher.example/päth?q=ü",
+        "ws://xn--bcher-kva.example:65535",
+        "ws://127.0.0.1",
+        "ws://my_service.",
+        f"ws://{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}",
+    ],
 )
 def test_a_good_url_is_taken(url: str) -> None:
     """Hosts, ports, IPv6 addresses, userinfo and international names are fine."""
@@ -73,24 +101,39 @@ BAD: dict[str, list[Any]] = {
         {"Upgrade": "x"},
         {"": "x"},
         [("Sec-WebSocket-Key", "x")],
+        {"a": " b"},
+        {"a": "b\t"},
+        {"a": "\u20ac"},
+        {"a": "b\0"},
+        {"a\u00e4": "b"},
+        {"Content-Length": "5"},
+        {"Transfer-Encoding": "chunked"},
+        [("Host", "a"), ("host", "b")],
+        None,
+        5,
+        ["a"],
+        [("a", "b", "c")],
     ],
-    "timeout": [0, -1, math.inf, math.nan, None, "5", True],
-    "retry_count": [-1, 1.5, True, "3"],
+    "timeout": [0, -1, math.inf, math.nan, None, "5", True, 1e300, 10**400],
+    "retry_count": [-1, 1.5, True, "3", 2**70],
+    "max_redirects": [-1, None, 2**70],
     "retry_delay": [-1, math.inf, None],
     "max_backoff": [-1, math.nan],
     "stable_after": [-0.1],
     "heartbeat_interval": [0, -1],
     "heartbeat": ["PingPong", object()],
     "request_timeout": [0, math.inf],
-    "latency_buffer_size": [0, -1, 1.0],
-    "subprotocols": ["chat", ["a b"], [""], ["a", "a"], [1]],
-    "max_message_size": [0, -1, 1.5],
-    "inbox_size": [0, None],
+    "latency_buffer_size": [0, -1, 1.0, 2**70],
+    "subprotocols": ["chat", ["a b"], [""], ["a", "a"], [1], 5, ["\u00e4"]],
+    "max_message_size": [0, -1, 1.5, 2**70],
+    "inbox_size": [0, None, 2**70],
     "overflow": ["explode", None],
-    "close_timeout": [0, -1, math.inf],
+    "close_timeout": [0, -1, math.inf, 1e18],
+    "ssl_context": ["default", True],
+    "http_client": ["httpx", httpx.Client()],
     "decode": ["xml", 5, None],
     "record_to": ["", "a\0b", "\udc80\ud800", b"session.jsonl", 5, True],
-    "proxy": ["ftp://proxy", "nothing"],
+    "proxy": ["ftp://proxy", "nothing", 5, "http://proxy:70000", f"http://{'a' * 64}/"],
     "limiter": [5, object()],
     "limiter_timeout": [-1, math.inf, math.nan, "1", True],
     "connect_limiter": [5, "SlidingWindow"],
@@ -105,6 +148,45 @@ def test_a_value_that_can_never_work_is_refused(option: str, value: Any) -> None
     options: Any = {option: value}
     with pytest.raises(ConfigError, match=rf"^{option} "):
         Config(url=URL, **options)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Key": "s3cret\n"}, {"X-Key": "s3cret "}, {"X-Key": "s3cret\u20ac"}, ["s3cret"]],
+)
+def test_an_error_of_a_header_does_not_quote_its_value(headers: Any) -> None:
+    """A header's value may be a secret: the error names the header only."""
+    with pytest.raises(ConfigError, match=r"^headers ") as caught:
+        Config(url=URL, headers=headers)
+
+    assert "s3cret" not in f"{caught.value!r} {caught.value}"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_the_largest_values_are_taken() -> None:
+    """Counts up to the largest size of this machine, and times up to 100 years, are fine."""
+    most = sys.maxsize
+    config = Config(
+        url=URL,
+        retry_count=most,
+        max_message_size=most,
+        inbox_size=most,
+        latency_buffer_size=most,
+        timeout=3_000_000_000,
+        headers={"X-Latin": "\u00e4", "X-Empty": "", "Content-Length": "0"},
+    )
+
+    assert config.max_message_size == most
+
+
+def test_subprotocols_may_come_from_an_iterator() -> None:
+    """Whatever gives the names is read once, and left alone."""
+    names = ["a", "b"]
+    config = Config(url=URL, subprotocols=iter(names))  # type: ignore[arg-type]
+
+    assert config.subprotocols == ("a", "b")
+    assert names == ["a", "b"]
 
 
 def test_two_ways_to_connect_are_refused() -> None:
