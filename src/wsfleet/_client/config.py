@@ -51,7 +51,13 @@ DecodeLike: TypeAlias = Literal["json", "raw"] | Callable[[str], Any]
 HeartbeatLike: TypeAlias = Heartbeat | Sequence[Heartbeat] | None
 """What keeps a connection alive: one, several, or nothing."""
 
-_POSITIVE: Final = ("timeout", "heartbeat_interval", "request_timeout", "close_timeout")
+_POSITIVE: Final = (
+    "timeout",
+    "heartbeat_interval",
+    "request_timeout",
+    "close_timeout",
+    "stall_after",
+)
 _NOT_NEGATIVE: Final = ("retry_delay", "max_backoff", "stable_after")
 _COUNTS: Final = (
     "retry_count",
@@ -80,6 +86,7 @@ class ClientOptions(TypedDict, total=False):
     heartbeat_interval: float
     heartbeat: HeartbeatLike
     request_timeout: float
+    stall_after: float
     latency_buffer_size: int
     record_to: str | os.PathLike[str] | None
     debug: bool
@@ -127,6 +134,9 @@ class Config:
         request_timeout: for the response to a request, waiting for a limiter and for room in
             the write buffer included; also for each batch of channels, and each call of a
             venue.
+        stall_after: for how long the event loop must have been blocked (by your code, a stopped
+            process, swapping) to count as stalled: that is logged, and not counted against the
+            peer in any deadline.
         latency_buffer_size: round trips that the latency statistics look back on.
         record_to: a file to which all that comes and goes is appended, for
             `wsfleet.recording`; None records nothing.
@@ -169,6 +179,7 @@ class Config:
     heartbeat_interval: float = 30.0
     heartbeat: HeartbeatLike = _PING_PONG
     request_timeout: float = 30.0
+    stall_after: float = 0.5
     latency_buffer_size: int = 100
     record_to: str | os.PathLike[str] | None = None
     debug: bool = False

@@ -14,6 +14,7 @@ import anyio
 
 from wsfleet.errors import NotConnectedError, RateLimitedError
 
+from .deadline import Deadline
 from .messages import outgoing
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Dialogue:
         if not isinstance(answer, dict):
             raise TimeoutError
         return answer
+
+    def deadline(self, timeout: float) -> Deadline:
+        """Return the end of a wait for the server that begins now."""
+        return Deadline(self._new_waiter.grace, timeout, self._connection)
 
     async def turn(self, message: Sendable, timeout: float) -> None:
         """

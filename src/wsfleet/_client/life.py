@@ -23,7 +23,7 @@ from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
 from .backoff import Backoff
 from .beats import Beats
 from .callbacks import Callbacks
-from .clock import AnyPatience, running_clock
+from .clock import no_patience, running_clock
 from .dialogue import Dialogue
 from .gate import count_control, turn_to_connect
 from .interruption import Interruption
@@ -75,7 +75,7 @@ class Life:
         self.reading: Reading = Reading()
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
-        self.new_waiter: NewWaiter = AnyPatience()
+        self.new_waiter: NewWaiter = no_patience()
         self._name = name
         self.url: str = config.safe_url
         self._config = config
@@ -209,7 +209,7 @@ class Life:
     def _begin(self, announce: Callable[[], None]) -> None:
         if self.alive:
             raise RuntimeError(f"{self._name} is running already: one task at a time runs it")
-        self.clock, self.new_waiter = running_clock()
+        self.clock, self.new_waiter = running_clock(self._config.stall_after)
         if self.phase in {Phase.NEW, Phase.CLOSED}:
             self.owner.channels.clear()
             self._interruption.end()
@@ -296,7 +296,7 @@ class Life:
     def _take_up(self, connection: Connection) -> Session:
         owner = self.owner
         count_control(connection, owner.limiter, self.crash)
-        self.current = connection
+        self.current = self.new_waiter.grace.connection = connection
         self._waiting = None
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)

@@ -7,12 +7,16 @@ is ever needed.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
+from .deadline import Reading
 from .speedups import AsyncioWaiter
 
 if TYPE_CHECKING:
     import asyncio
+
+    from .deadline import Grace
 
 EXPIRED: Final = object()
 """What is awaited has not come in time."""
@@ -27,11 +31,13 @@ class Patience:
 
     Args:
         loop: theirs.
+        grace: what a peer is granted after the loop was blocked.
     """
 
-    __slots__ = ("_lines", "loop")
+    __slots__ = ("_lines", "grace", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, grace: Grace) -> None:
+        self.grace: Grace = grace
         self.loop: asyncio.AbstractEventLoop = loop
         self._lines: dict[float, _Line] | None = None  # an idle client does without
 
@@ -62,6 +68,7 @@ class Patience:
 
     def stop(self) -> None:
         """Let go of the timers; nobody waits any more."""
+        self.grace.stop()
         lines, self._lines = self._lines, None
         for line in lines.values() if lines else ():
             if line.timer is not None:
@@ -85,7 +92,7 @@ class _Line:
 
     def __init__(self, patience: Patience, seconds: float, *, is_kept: bool) -> None:
         self.deadlines: dict[AsyncioWaiter, float] = {}
-        self.timer: asyncio.TimerHandle | None = None  # for the first
+        self.timer: asyncio.Handle | None = None  # for the first
         # Times that differ at each waiting would leave a line behind for each.
         self.is_kept = is_kept
         self._patience = patience
@@ -93,13 +100,30 @@ class _Line:
 
     def end(self) -> None:
         """End the waiting of those whose time is over, and come back for the next."""
-        loop = self._patience.loop
-        now = loop.time()
+        grace, now = self._patience.grace, self._patience.loop.time()
         self.timer = None
+        due = next(iter(self.deadlines.values()), math.inf)
+        began = due - self.seconds
+        if due <= now and grace.is_doubtful(began, due, now):
+            self._read_first(Reading(grace.connection, grace.stalls.now))
+        else:
+            self._end(now)
+
+    def _read_first(self, reading: Reading) -> None:
+        """Let the loop read what waits in the socket before anything is judged."""
+        if reading.goes_on():
+            self.timer = self._patience.loop.call_soon(self._read_first, reading)
+        else:
+            self.timer = None
+            self._end(self._patience.loop.time())
+
+    def _end(self, now: float) -> None:
+        grace, loop = self._patience.grace, self._patience.loop
         ended = []
         for waiter, deadline in self.deadlines.items():
-            if deadline > now:
-                self.timer = loop.call_at(deadline, self.end)
+            end = grace.end_of(deadline - self.seconds, self.seconds, now)
+            if end > now:
+                self.timer = loop.call_at(end, self.end)
                 break
             ended.append(waiter)
         for waiter in ended:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
-
 from wsfleet._wire.signals import Changes, Latch
 
 from .messages import result_of
@@ -203,13 +201,21 @@ class Pulse:
         connection = self._connection
         while True:
             reads, pauses = connection.reads, connection.pauses
-            with anyio.move_on_after(timeout):
-                await awaited()
+            if await self._in_time(timeout, awaited):
                 return True
             is_silent = strict or connection.reads == reads
             could_read = connection.pauses == pauses and not connection.paused
             if is_silent and could_read:
                 return False
+
+    async def _in_time(self, timeout: float, awaited: Callable[[], Awaitable[None]]) -> bool:
+        deadline = self._dialogue.deadline(timeout)
+        try:
+            while not await deadline.wait(awaited):
+                continue
+        except TimeoutError:
+            return False
+        return True
 
 
 class _Answer:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .channels import Claim
+    from .deadline import Deadline
     from .dialogue import Dialogue
     from .venue import Batch, Venue
 
@@ -88,13 +89,14 @@ class Subscriptions:
         claim = self.channels.claim(tuple(names))
         self.channels.forget_rejections(claim.names)
         try:
-            with self._deadline("subscribe", timeout):
+            with self._named("subscribe", timeout):
+                deadline = dialogue.deadline(timeout)
                 while claim.error is None and not self.channels.settled(claim.names):
                     if unasked := self.channels.unasked(claim.names):
                         batch = self._venue.first_batch(unasked)
-                        await self._ask(_Question(batch, dialogue), timeout)
+                        await self._ask(_Question(batch, dialogue), deadline, timeout)
                     else:
-                        await self._changes.next()
+                        await deadline.wait(self._changes.next)
             rejected = self._outcome(claim)
         except BaseException:
             self._remove_quietly(dialogue, self.channels.drop(claim))
@@ -118,20 +120,21 @@ class Subscriptions:
             return
         told: set[str] = set()
         try:
-            with self._deadline("unsubscribe", timeout):
+            with self._named("unsubscribe", timeout):
+                deadline = dialogue.deadline(timeout)
                 while untold := self.channels.untold(removal):
                     batch = self._venue.first_batch(untold, remove=True)
-                    await self._ask(_Question(batch, dialogue, told), timeout)
+                    await self._ask(_Question(batch, dialogue, told), deadline, timeout)
         except BaseException:
             self.channels.take_back(removal, told)
             self._changes.tell()
             raise
 
     @contextmanager
-    def _deadline(self, what: str, timeout: float) -> Iterator[None]:
+    def _named(self, what: str, timeout: float) -> Iterator[None]:
+        """Give errors what callers want to know."""
         try:
-            with anyio.fail_after(timeout):
-                yield
+            yield
         except TimeoutError:
             raise RequestTimeoutError(self._client, what, timeout, None) from None
         except RateLimitedError as error:
@@ -157,8 +160,8 @@ class Subscriptions:
         held = self.channels.held()
         while unasked := self.channels.unasked(held):
             batch = self._venue.first_batch(unasked)
-            with anyio.fail_after(timeout):
-                await self._ask(_Question(batch, dialogue), timeout)
+            deadline = dialogue.deadline(timeout)
+            await self._ask(_Question(batch, dialogue), deadline, timeout)
             if self._venue.pause and self.channels.unasked(held):
                 await anyio.sleep(self._venue.pause)
         return self.channels.confirmed(held), self.channels.rejected(held)
@@ -180,13 +183,15 @@ class Subscriptions:
         """Take a message that answers a batch without an id; False when it answers none."""
         return any(self._read(question, message) for question in tuple(self._open))
 
-    async def _ask(self, question: _Question, timeout: float) -> None:
+    async def _ask(self, question: _Question, deadline: Deadline, timeout: float) -> None:
         """Ask until all of a batch is answered, or others decide about its channels."""
         delay = max(self._venue.pause, FIRST_POSTPONEMENT)
         self.channels.plan(question.batch)
         try:
-            while await self._put(question, timeout) and not await self._is_answered(question):
-                await anyio.sleep(delay)
+            while await self._put(question, deadline, timeout):
+                if await self._is_answered(question, deadline):
+                    return
+                await deadline.wait(partial(anyio.sleep, delay))
                 delay *= 2
         finally:
             self.channels.give_up(question.batch)
@@ -210,10 +215,11 @@ class Subscriptions:
         self._open.pop(question, None)
         self._late.pop(question, None)
 
-    async def _put(self, question: _Question, timeout: float) -> bool:
+    async def _put(self, question: _Question, deadline: Deadline, timeout: float) -> bool:
         """Send a batch in its turn; False when it is not to be sent any more."""
         batch, dialogue = question.batch, question.dialogue
-        await dialogue.turn(batch.message, timeout)
+        while not await deadline.wait(partial(dialogue.turn, batch.message, timeout)):
+            continue
         if not self.channels.due(batch):
             return False
         question.postponed = False
@@ -236,12 +242,12 @@ class Subscriptions:
             self._open[question] = None
             dialogue.say(message, counted=True)
 
-    async def _is_answered(self, question: _Question) -> bool:
+    async def _is_answered(self, question: _Question, deadline: Deadline) -> bool:
         """Wait for all of an answer; False when it postpones."""
         while question.missing and not question.postponed:
             if question.error is not None:
                 raise question.error
-            await self._changes.next()
+            await deadline.wait(self._changes.next)
         return not question.missing
 
     def _responded(self, question: _Question, response: object) -> None:

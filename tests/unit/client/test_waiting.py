@@ -26,7 +26,7 @@ async def wait(waiter: Waiter, ended: dict[float, Any], name: float) -> None:
 
 async def test_each_wait_ends_at_its_own_time() -> None:
     """Answers that do not come are given up each at its deadline, however long it was given."""
-    clock, new_waiter = running_clock()
+    clock, new_waiter = running_clock(0.5)
     began, ended = clock(), dict[float, Any]()
     times = [3.0, 1.0, 2.0, 1.5, 0.0]
     async with anyio.create_task_group() as tasks:
@@ -38,7 +38,7 @@ async def test_each_wait_ends_at_its_own_time() -> None:
 
 async def test_those_of_one_patience_end_in_the_order_in_which_they_began() -> None:
     """Equal times that began one after the other end one after the other."""
-    clock, new_waiter = running_clock()
+    clock, new_waiter = running_clock(0.5)
     began, ended = clock(), dict[float, Any]()
     async with anyio.create_task_group() as tasks:
         for number in range(5):
@@ -50,7 +50,7 @@ async def test_those_of_one_patience_end_in_the_order_in_which_they_began() -> N
 
 async def test_an_answer_ends_a_wait_and_leaves_the_others() -> None:
     """Who was answered waits no longer; who was given the same time waits on."""
-    clock, new_waiter = running_clock()
+    clock, new_waiter = running_clock(0.5)
     began, ended = clock(), dict[float, Any]()
     first, second = new_waiter(began, 5.0), new_waiter(began, 5.0)
     async with anyio.create_task_group() as tasks:
@@ -65,7 +65,7 @@ async def test_an_answer_ends_a_wait_and_leaves_the_others() -> None:
 
 async def test_a_cancelled_wait_is_gone() -> None:
     """Whoever stops waiting is told nothing, and holds up nobody."""
-    clock, new_waiter = running_clock()
+    clock, new_waiter = running_clock(0.5)
     began, ended = clock(), dict[float, Any]()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait, new_waiter(began, 5.0), ended, 1)
@@ -85,7 +85,7 @@ async def use(new_waiter: NewWaiter, seconds: float) -> None:
 
 def patience() -> Patience:
     """Return what makes the waiters of an asyncio loop."""
-    _, new_waiter = running_clock()
+    _, new_waiter = running_clock(0.5)
     assert isinstance(new_waiter, Patience)
     return new_waiter
 

@@ -1,0 +1,191 @@
+"""
+Stalls of the event loop: how long it was blocked, by user code, a stopped process or swapping.
+
+Rule 1: one monitor for each event loop, shared by all clients that run on it.
+Rule 2: no monitor where time is virtual: a timer that never ends would keep such time going.
+Rule 3: a stall is logged once, when it is over; shorter delays are only recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from bisect import insort
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import structlog
+from anyio.lowlevel import RunVar
+
+from wsfleet._wire.loops import on_asyncio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = structlog.get_logger("wsfleet")
+
+_SHORTEST: Final = 0.05
+"""Seconds; delays below it are the ordinary load of an event loop."""
+
+_KEPT: Final = 64
+"""Stalls that are remembered; a deadline looks back on those within its own length."""
+
+
+class Stalls:
+    """
+    The recent stalls of one event loop; this class itself never sees one.
+
+    Args:
+        now: the clock of the loop.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now: Callable[[], float] = now
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_KEPT)
+        self._limits: list[float] = []  # `stall_after` of each running client, sorted
+
+    def since(self, began: float, now: float, shortest: float = _SHORTEST) -> float:
+        """
+        Return the seconds in which the loop was blocked between two moments of its clock.
+
+        Args:
+            began: the first moment.
+            now: the present one.
+            shortest: seconds; shorter stalls are left out.
+        """
+        total = 0.0
+        for ended, seconds in reversed(self._recent):
+            if ended <= began:
+                break
+            if seconds >= shortest:
+                total += min(seconds, ended - began)
+        late = self.lateness(now)
+        return total + (late if late >= shortest else 0.0)
+
+    def lateness(self, now: float) -> float:  # noqa: ARG002 - for subclasses
+        """Return the seconds of a stall that ended just now and is not recorded yet, or 0."""
+        return 0.0
+
+    def join(self, stall_after: float) -> None:
+        """Begin to serve a client whose stalls begin at `stall_after` seconds."""
+        if not self._limits:
+            self.start()
+        insort(self._limits, stall_after)
+
+    def leave(self, stall_after: float) -> None:
+        """Serve that client no more."""
+        self._limits.remove(stall_after)
+        if not self._limits:
+            self.stop()
+
+    def start(self) -> None:
+        """Begin to look for stalls."""
+
+    def stop(self) -> None:
+        """Look for stalls no more."""
+
+    def record(self, ended: float, seconds: float) -> None:
+        """Record a stall, and log it where it is long enough for one of the clients."""
+        if seconds < _SHORTEST:
+            return
+        self._recent.append((ended, seconds))
+        if self._limits and seconds >= self._limits[0]:
+            _log.warning("loop.stalled", seconds=round(seconds, 3))
+
+
+class _AsyncioStalls(Stalls):
+    """Finds stalls on asyncio and uvloop by a timer that is late."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop.time)
+        self._loop = loop
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def lateness(self, now: float) -> float:
+        return max(0.0, now - self._due) if self._timer is not None else 0.0
+
+    def start(self) -> None:
+        self._set_timer(self._loop.time())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, now: float) -> None:
+        # How exactly a stall is measured, and how often an idle process wakes up.
+        step = 0.1 if not self._limits else min(0.1, max(0.02, self._limits[0] / 5))
+        self._due = now + step
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        late = now - self._due
+        self._set_timer(now)
+        self.record(now, late)
+
+
+class _TrioStalls(Stalls):
+    """
+    Finds stalls on trio: turns that take long, and waits that end late. It is an instrument of
+    trio (`trio.abc.Instrument`), which does without a task.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self._woke = self._until = 0.0
+
+    def lateness(self, now: float) -> float:
+        return now - self._woke
+
+    def start(self) -> None:
+        self._woke = self.now()
+        sys.modules["trio"].lowlevel.add_instrument(self)
+
+    def stop(self) -> None:
+        sys.modules["trio"].lowlevel.remove_instrument(self)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Measure the turn that has ended; called by trio."""
+        now = self.now()
+        if now - self._woke >= _SHORTEST:
+            self.record(now, now - self._woke)
+        self._until = now + timeout
+
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's
+        """Measure how late a wait has ended; called by trio."""
+        self._woke = now = self.now()
+        if now - self._until >= _SHORTEST:
+            self.record(now, now - self._until)
+
+
+_monitor: Final[RunVar[Stalls]] = RunVar("wsfleet.stalls")
+
+
+def stalls_of_loop() -> Stalls:
+    """Return what the clients on the running event loop share; one of them must `join` it."""
+    stalls = _monitor.get(None)
+    if stalls is None:
+        stalls = _new_stalls()
+        _monitor.set(stalls)
+    return stalls
+
+
+def _new_stalls() -> Stalls:
+    if on_asyncio():
+        loop = asyncio.get_running_loop()
+        return _AsyncioStalls(loop) if _is_real(loop) else Stalls(loop.time)
+    clock = sys.modules["trio"].lowlevel.current_clock()
+    now = clock.current_time()
+    # A virtual clock asks the loop to sleep for another time than its own.
+    is_real = 0.0 < clock.deadline_to_sleep_time(now + 1.0) <= 1.0
+    return _TrioStalls(clock.current_time) if is_real else Stalls(anyio.current_time)
+
+
+def _is_real(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop has the time of the system: asyncio's own clock, or uvloop's."""
+    if isinstance(loop, asyncio.BaseEventLoop):
+        return type(loop).time is asyncio.BaseEventLoop.time
+    return type(loop).__module__.startswith("uvloop")
