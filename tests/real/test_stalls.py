@@ -15,7 +15,7 @@ from wsfleet.testing import MockServer, MockSession, json_rpc
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from wsfleet import Client
+    from wsfleet import Client, Heartbeat
 
 BLOCKED = 0.4
 """Seconds for which the event loop is blocked: more than each deadline of these tests has."""
@@ -58,7 +58,7 @@ async def test_a_blocked_event_loop_costs_no_healthy_connection(
     However long user code blocks the event loop, a peer that answered meanwhile is not given
     up.
     """
-    beats = [
+    beats: list[Heartbeat] = [
         PingPong(interval=0.05, timeout=0.15),
         ClientPing(message={"op": "ping"}, answer={"op": "pong"}, interval=0.05, timeout=0.15),
         ServerBeat(expects={"beat": 1}, timeout=0.3),
