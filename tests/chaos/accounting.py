@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .log import Answered, ServerLog
+    from .stalls import Stalls
 
 ALLOWANCE: Final = 0.1
 """Seconds that a call may end after its deadline, on an event loop that is never late."""
 
-DELIVERY: Final = 1.0
+DELIVERY: Final = 0.2
 """Seconds that a server has to read what was handed to a sound connection."""
 
 
@@ -45,12 +46,13 @@ class Outcome:
     Attributes:
         number: of the request.
         way: how it was sent.
-        client: the one that was asked, or None where the pool chose.
+        client: the one that was asked, as far as that is known.
         ending: what became of it.
         began: when the call began, by `time.monotonic`.
         ended: when it ended.
         limit: seconds that it had: its timeouts, or until its caller cancelled it.
         idempotent: whether it may be repeated.
+        timed_out: whether it was handed over and no answer came in time.
         detail: the error, in words.
     """
 
@@ -62,6 +64,7 @@ class Outcome:
     ended: float
     limit: float
     idempotent: bool = False
+    timed_out: bool = False
     detail: str = ""
 
 
@@ -71,28 +74,6 @@ class Violation:
 
     rule: str
     detail: str
-
-
-@dataclass(slots=True)
-class Stalls:
-    """
-    When the event loop of the clients was late, which is not theirs to answer for.
-
-    Attributes:
-        spans: pairs of times: when a timer was due, and when it fired.
-    """
-
-    spans: list[tuple[float, float]] = field(default_factory=list)
-
-    def lost(self, begin: float, end: float) -> float:
-        """Return the seconds between two times in which the loop was late."""
-        overlaps = (min(end, woke) - max(begin, due) for due, woke in self.spans)
-        return sum(overlap for overlap in overlaps if overlap > 0)
-
-    @property
-    def worst(self) -> float:
-        """Seconds of the longest one."""
-        return max((woke - due for due, woke in self.spans), default=0.0)
 
 
 @dataclass(slots=True)
@@ -183,16 +164,22 @@ def _came_in_time(answer: Answered, outcome: Outcome, evidence: Evidence) -> boo
 def handed_over_arrives(evidence: Evidence) -> Iterator[str]:
     """What was handed to a connection that stayed sound arrives."""
     for outcome in evidence.outcomes:
-        if outcome.ending is not Ending.HANDED_OVER or evidence.seen[outcome.number]:
-            continue
-        links = [
-            link
-            for link in evidence.log.links
-            if outcome.client in {None, link.client}
-            and link.open_between(outcome.began, outcome.ended)
-        ]
-        if links and all(link.sound_until(outcome.ended + DELIVERY) for link in links):
+        handed = outcome.ending is Ending.HANDED_OVER or outcome.timed_out
+        if handed and not evidence.seen[outcome.number] and _could_arrive(outcome, evidence):
             yield f"handed over, yet never seen: {_shown(outcome)}"
+
+
+def _could_arrive(outcome: Outcome, evidence: Evidence) -> bool:
+    read_by = outcome.ended + DELIVERY
+    if evidence.log.stalls.lost(outcome.ended, read_by) > DELIVERY / 2:
+        return False  # nobody can say
+    links = [
+        link
+        for link in evidence.log.links
+        if outcome.client in {None, link.client}
+        and link.open_between(outcome.began, outcome.ended)
+    ]
+    return bool(links) and all(link.sound_until(read_by) for link in links)
 
 
 def frames_are_whole(evidence: Evidence) -> Iterator[str]:

@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from wsfleet.errors import JsonRpcError, NotConnectedError, SendError, WsfleetError
+from wsfleet.errors import (
+    JsonRpcError,
+    NotConnectedError,
+    RequestTimeoutError,
+    SendError,
+    WsfleetError,
+)
 
 from .accounting import Ending, Outcome
 from .messages import is_answer, params_of
@@ -90,25 +96,24 @@ async def carry_out(pool: ClientSupervisor, call: Call) -> Outcome:
     if call.way == "request_when_connected":
         await _wait_connected(client)
     began = time.monotonic()
-    ending, detail = Ending.HUNG, ""
+    outcome = Outcome(
+        number=call.number,
+        way=call.way,
+        client=None if client is None else client.name,
+        ending=Ending.HUNG,
+        began=began,
+        ended=began,
+        limit=call.limit,
+        idempotent="idempotent" in call.way,
+    )
     with (
         anyio.move_on_after(call.limit + HANGS) as patience,
         anyio.move_on_after(call.cancel_after) as interest,
     ):
-        ending, detail = await _ending_of(pool, client, call)
+        outcome = await _ended(pool, client, call, outcome)
     if interest.cancelled_caught and not patience.cancelled_caught:
-        ending = Ending.CANCELLED
-    return Outcome(
-        number=call.number,
-        way=call.way,
-        client=None if client is None else client.name,
-        ending=ending,
-        began=began,
-        ended=time.monotonic(),
-        limit=call.limit,
-        idempotent="idempotent" in call.way,
-        detail=detail,
-    )
+        outcome = replace(outcome, ending=Ending.CANCELLED)
+    return replace(outcome, ended=time.monotonic())
 
 
 def _drawn(pool: ClientSupervisor, draw: float) -> Client | None:
@@ -125,18 +130,25 @@ async def _wait_connected(client: Client | None) -> None:
             return  # it was stopped; so says the request
 
 
-async def _ending_of(
-    pool: ClientSupervisor, client: Client | None, call: Call
-) -> tuple[Ending, str]:
+async def _ended(
+    pool: ClientSupervisor, client: Client | None, call: Call, outcome: Outcome
+) -> Outcome:
     try:
-        return await _send(pool, client, call), ""
+        return replace(outcome, ending=await _send(pool, client, call))
     except SendError as error:
-        ending = {False: Ending.NOT_SENT, None: Ending.UNKNOWN}.get(error.sent, Ending.RAISED)
-        return ending, repr(error)
+        return replace(
+            outcome,
+            ending={False: Ending.NOT_SENT, None: Ending.UNKNOWN}.get(
+                error.sent, Ending.RAISED
+            ),
+            client=getattr(error, "client", outcome.client),
+            timed_out=isinstance(error, RequestTimeoutError) and error.sent is None,
+            detail=repr(error),
+        )
     except anyio.WouldBlock:
-        return Ending.NOT_SENT, "no room"
+        return replace(outcome, ending=Ending.NOT_SENT, detail="no room")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
-        return Ending.RAISED, repr(error)
+        return replace(outcome, ending=Ending.RAISED, detail=repr(error))
 
 
 async def _send(pool: ClientSupervisor, client: Client | None, call: Call) -> Ending:

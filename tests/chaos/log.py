@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .stalls import Stalls
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -69,6 +71,7 @@ class ServerLog:
         links: connections, by their number.
         complaints: what clients did that no client may do.
         faults: how often each kind was done.
+        stalls: when the servers' event loop was late.
     """
 
     seen: list[Seen] = field(default_factory=list)
@@ -76,6 +79,7 @@ class ServerLog:
     links: list[Link] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
+    stalls: Stalls = field(default_factory=Stalls)
 
     def to_json(self) -> str:
         """Return it as one line."""
@@ -91,4 +95,5 @@ class ServerLog:
             links=[Link(**each) for each in data["links"]],
             complaints=data["complaints"],
             faults=data["faults"],
+            stalls=Stalls([(due, woke) for due, woke in data["stalls"]["spans"]]),
         )

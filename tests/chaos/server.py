@@ -60,7 +60,8 @@ async def serve() -> None:
     log = ServerLog()
     endpoints = await _endpoints(plan, log)
     _say(json.dumps([endpoint.port for endpoint in endpoints]))
-    events = [asyncio.create_task(endpoint.send_events()) for endpoint in endpoints]
+    always = [endpoint.send_events() for endpoint in endpoints]
+    tasks = [asyncio.create_task(each) for each in (*always, log.stalls.probe(asyncio.sleep))]
     harm: list[asyncio.Task[None]] = []
     async for command in commands:
         if command == "start":
@@ -71,7 +72,7 @@ async def serve() -> None:
             for task in harm:
                 task.cancel()
         elif command == "log":
-            log.complaints += [repr(t.exception()) for t in (*harm, *events) if has_failed(t)]
+            log.complaints += [repr(t.exception()) for t in (*harm, *tasks) if has_failed(t)]
             _say(log.to_json())
 
 

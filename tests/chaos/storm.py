@@ -11,7 +11,6 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -19,12 +18,13 @@ import trustme
 
 from wsfleet import ClientSupervisor
 
-from .accounting import Evidence, Outcome, Stalls, Violation, check
+from .accounting import Evidence, Outcome, Violation, check
 from .callers import call_of, carry_out
 from .events import Sequences
 from .fleet import Fleet
 from .leftovers import Held, watched
 from .process import running_servers, trusting
+from .stalls import Stalls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,8 @@ PACE: Final = 0.4
 QUIET: Final = 0.2
 """Seconds before the first fault."""
 
-_PROBE: Final = 0.005
-"""Seconds between two looks at how late the event loop is."""
+_CALM: Final = 0.1
+"""The share of the requests that are sent after the last fault, when none may be lost."""
 
 _OVERALL: Final = 60.0
 """Seconds that a run may take beyond what its requests take, before it is given up."""
@@ -134,34 +134,41 @@ async def _run(report: Report, servers: Servers, tls: Any) -> None:
     rng, sequences = random.Random(report.plan.seed), Sequences()
     async with ClientSupervisor() as pool, anyio.create_task_group() as background:
         fleet = Fleet(pool, servers.urls, tls, sequences, rng)
-        background.start_soon(_probe, report.stalls)
+        background.start_soon(report.stalls.probe, anyio.sleep)
         background.start_soon(fleet.take_events)
         await fleet.fill()
-        await _disturbed(report, pool, fleet, servers)
+        numbers = range(report.plan.requests)
+        calm_from = int(len(numbers) * (1 - _CALM))
+        async with anyio.create_task_group() as disturbers:
+            disturbers.start_soon(_disturb, fleet, servers)
+            await _send_all(report, pool, numbers[:calm_from])
+            disturbers.cancel_scope.cancel()
         servers.calm()
         calm_since = time.monotonic()
         report.violations += await fleet.recover()
         report.recovered = time.monotonic() - calm_since
+        await _send_all(report, pool, numbers[calm_from:])
         report.violations += await fleet.pending()
         background.cancel_scope.cancel()
     report.violations += [Violation("events_in_order", each) for each in sequences.problems]
     report.events, report.actions = sequences.counts, fleet.actions
 
 
-async def _disturbed(
-    report: Report, pool: ClientSupervisor, fleet: Fleet, servers: Servers
-) -> None:
-    """Send all requests while everything fails."""
-    numbers = iter(range(report.plan.requests))
-    async with anyio.create_task_group() as disturbers:
-        async with anyio.create_task_group() as callers:
-            for spins in (False,) * (CALLERS - 2) + (True,) * 2:
-                callers.start_soon(_call, report, pool, numbers, spins)
-            await anyio.sleep(QUIET)
-            servers.start_faults()
-            disturbers.start_soon(fleet.disturb)
-            disturbers.start_soon(fleet.subscribe)
-        disturbers.cancel_scope.cancel()
+async def _disturb(fleet: Fleet, servers: Servers) -> None:
+    """Let everything fail, without end."""
+    await anyio.sleep(QUIET)
+    servers.start_faults()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fleet.disturb)
+        tasks.start_soon(fleet.subscribe)
+
+
+async def _send_all(report: Report, pool: ClientSupervisor, numbers: range) -> None:
+    """Send these requests, and return when all of them have ended."""
+    left = iter(numbers)
+    async with anyio.create_task_group() as callers:
+        for spins in (False,) * (CALLERS - 2) + (True,) * 2:
+            callers.start_soon(_call, report, pool, left, spins)
 
 
 async def _call(report: Report, pool: ClientSupervisor, numbers: Any, spins: bool) -> None:
@@ -172,13 +179,3 @@ async def _call(report: Report, pool: ClientSupervisor, numbers: Any, spins: boo
         report.outcomes.append(outcome)
         if not (spins and outcome.detail and number % 10):
             await anyio.sleep(call.pause)
-
-
-async def _probe(stalls: Stalls) -> None:
-    """Find out when the event loop is late, and for how long."""
-    for _ in count():
-        due = time.monotonic() + _PROBE
-        await anyio.sleep(_PROBE)
-        woke = time.monotonic()
-        if woke > due + _PROBE:
-            stalls.spans.append((due, woke))

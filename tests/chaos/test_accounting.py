@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from .accounting import ALLOWANCE, DELIVERY, RULES, Ending, Evidence, Outcome, Stalls, check
+from .accounting import ALLOWANCE, DELIVERY, RULES, Ending, Evidence, Outcome, check
 from .log import Answered, Link, Seen, ServerLog
+from .stalls import Stalls
 
 
 def outcome(ending: Ending = Ending.ANSWERED, **changes: Any) -> Outcome:
@@ -120,6 +121,22 @@ def test_a_message_that_was_lost_after_it_was_handed_over_is_found() -> None:
     assert broken(handed, log(times=0, ended=9.0)) == set()
 
 
+def test_a_request_that_timed_out_because_it_never_left_is_found() -> None:
+    """A request that was handed over may stay unanswered, but it arrives."""
+    timed_out = outcome(Ending.UNKNOWN, ended=10.5, timed_out=True)
+
+    assert broken(timed_out, log(times=0)) == {"handed_over_arrives"}
+    assert broken(timed_out, log(times=1)) == set()
+
+
+def test_a_server_that_was_late_itself_proves_nothing() -> None:
+    """What a server could not read in time is not held against the client."""
+    saw = log(times=0)
+    saw.stalls.spans.append((10.2, 10.2 + DELIVERY))
+
+    assert broken(outcome(Ending.HANDED_OVER), saw) == set()
+
+
 def test_a_damaged_frame_is_found() -> None:
     """Clients send whole frames, and none after their close frame."""
     saw = log()
@@ -132,6 +149,7 @@ def test_a_log_arrives_as_it_was_written() -> None:
     """The accounting gets what the servers wrote."""
     saw = log(times=2, answered=10.1, harmed=11.0)
     saw.faults["reset"] = 3
+    saw.stalls.spans.append((1.0, 2.0))
 
     assert ServerLog.of_json(saw.to_json()) == saw
 
