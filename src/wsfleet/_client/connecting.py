@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from wsfleet._wire.opening import open_connection
 
@@ -80,6 +81,9 @@ async def connect(
                 # From here on only the end of the block ends the client: a cancellation that
                 # hits both would cut the client's goodbye short. The block gives it a deadline.
                 living.scope.shield = True
+                # One that came in the moment of the start has ended the client: the block,
+                # which would find it closed, does not begin.
+                await checkpoint_if_cancelled()
                 if living.exit is None:
                     yield client
             except BaseException as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
