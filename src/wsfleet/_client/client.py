@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wsfleet._wire.opening import open_connection
 from wsfleet.errors import DisconnectedError, InboxOverflowError
@@ -19,13 +20,14 @@ from wsfleet.errors import DisconnectedError, InboxOverflowError
 from .config import Config
 from .correlation import Correlation
 from .delivery import Delivery
+from .fairness import yields_before_raising
 from .gate import Gate
 from .gauges import Gauges
 from .inbox import Inbox, Listener
 from .latency import LatencyWindow
 from .life import Life
 from .message_log import MessageLog
-from .messages import outgoing, outgoing_call, result_of
+from .messages import outgoing
 from .owner import Owner
 from .preparation import Preparation
 from .recorder import Recorder
@@ -175,6 +177,9 @@ class Client(Gauges):
 
         Cancelling it ends the connection without waiting for the peer's goodbye.
         """
+        if self.life.alive:
+            await checkpoint()
+            raise RuntimeError(f"{self.name} is running already: one task at a time runs it")
         self.inbox.open()
         error: Exception | None = None
         try:
@@ -191,6 +196,7 @@ class Client(Gauges):
             if not self.supervised:
                 self.inbox.end(error)
 
+    @yields_before_raising
     async def close(self) -> None:
         """
         End the client.
@@ -201,6 +207,7 @@ class Client(Gauges):
         """
         await self.life.close()
 
+    @yields_before_raising
     async def reconnect(self) -> None:
         """
         Drop the connection and open a new one now; returns when it is open.
@@ -218,6 +225,7 @@ class Client(Gauges):
         """
         await self.life.reconnect()
 
+    @yields_before_raising
     async def wait_connected(self) -> None:
         """
         Return when the client is connected, at once if it is.
@@ -260,14 +268,9 @@ class Client(Gauges):
         Cancelling it before the message is handed over sends nothing; after that, the response
         is no longer awaited. A message is never sent in part.
         """
-        try:
-            ready = outgoing(message)
-        finally:
-            del message  # tracebacks may show local variables
-        if ready.request_id is None:
-            await self._sender.send(ready, self.config.request_timeout)
-            return None
-        return await self._sender.exchange(ready, ready.request_id, self.config.request_timeout)
+        sending = self._sender.send(message, self.config.request_timeout)
+        del message  # tracebacks may show local variables
+        return await sending
 
     def send_nowait(self, message: Sendable) -> None:
         """
@@ -312,17 +315,14 @@ class Client(Gauges):
             JsonRpcError: the server answered with an error.
             SendError: as for `send_message`.
         """
-        request_id = self._requests.new_id()
-        try:
-            ready = outgoing_call(method, params, request_id)
-        finally:
-            del params  # tracebacks may show local variables
         limit = self.config.request_timeout if timeout is None else timeout
-        response = await self._sender.exchange(ready, request_id, limit)
-        return result_of(response, self.config.venue.temporary)
+        calling = self._sender.call(method, params, limit, self.config.venue.temporary)
+        del params  # tracebacks may show local variables
+        return await calling
 
     # subscribing
 
+    @yields_before_raising
     async def subscribe(self, channels: str | Iterable[str]) -> None:
         """
         Subscribe to channels, in the way of the client's `venue`; returns when the venue has
@@ -346,11 +346,13 @@ class Client(Gauges):
         With any other error than the first, and when cancelled, none of the channels counts as
         subscribed by this call; what the venue confirms too late is undone.
         """
+        await checkpoint()
         names = channel_names(channels)
         await self._subscriptions.add(
             self._sender.dialogue(), names, self.config.request_timeout
         )
 
+    @yields_before_raising
     async def unsubscribe(self, channels: str | Iterable[str]) -> None:
         """
         Undo one `subscribe` for each channel; returns when the venue has confirmed the removal
@@ -372,6 +374,7 @@ class Client(Gauges):
         Cancelled before all of it is sent, it undoes only what was sent; after that, the
         channels are removed.
         """
+        await checkpoint()
         names = channel_names(channels)
         await self._subscriptions.remove(
             self._sender.own_dialogue(), names, self.config.request_timeout

@@ -12,11 +12,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from .events import Gap, join
+from .fairness import BURST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from .events import Event
 
@@ -51,6 +54,7 @@ class Inbox:
         "_pause",
         "_resume",
         "_size",
+        "_taken",
         "dropped",
         "on_arrival",
         "paused",
@@ -78,6 +82,7 @@ class Inbox:
         self._events: deque[Event] = deque()
         self._arrived: anyio.Event | None = None
         self._listeners = 0
+        self._taken = 0  # since the event loop had its turn
         self._ended = False
         self._error: Exception | None = None
 
@@ -205,16 +210,28 @@ class Inbox:
 
         Cancelling it loses nothing.
         """
+        if self._taken >= BURST - 1:
+            await checkpoint()
+            self._taken = 0
         while (event := self.take()) is None:
-            if self._error is not None:
-                self.told = True
-                raise self._error
             if self._ended:
-                raise StopAsyncIteration
+                await checkpoint()
+                self._raise_end()
+                continue
             if self._arrived is None:
                 self._arrived = anyio.Event()
             await self._arrived.wait()
+        self._taken += 1
         return event
+
+    def _raise_end(self) -> None:
+        """Raise what ends an iteration, if there is nothing to take."""
+        if not self._ended or self._events:  # it was started again
+            return
+        if self._error is None:
+            raise StopAsyncIteration
+        self.told = True
+        raise self._error.with_traceback(None)  # once more: its traceback is not to grow
 
 
 class Listener:
@@ -238,6 +255,6 @@ class Listener:
         """Return itself."""
         return self
 
-    async def __anext__(self) -> Event:
+    def __anext__(self) -> Coroutine[Any, Any, Event]:
         """Return the next event; see `Inbox.next`."""
-        return await self._inbox.next()
+        return self._inbox.next()  # as it is: another coroutine around it takes time

@@ -14,23 +14,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wsfleet._log import Log
 from wsfleet._wire.frames import CloseCode
-from wsfleet._wire.signals import Changes, Latch
-from wsfleet.errors import ConnectError, DisconnectedError, NotConnectedError
+from wsfleet._wire.signals import Latch
+from wsfleet.errors import ConnectError, DisconnectedError
 
+from .availability import Availability
 from .backoff import Backoff
 from .beats import Beats
 from .callbacks import Callbacks
 from .clock import no_patience, running_clock
 from .dialogue import Dialogue
+from .fairness import SendBudget, running_budget
 from .gate import count_control, turn_to_connect
 from .interruption import Interruption
 from .loss import ended, refused, unprepared
 from .reading import Reading
 from .session import Session
-from .states import ENDED, ClientState, Phase, Step, after, level_of
+from .states import Phase, Step, after, level_of
 from .user_code import crash_of, is_exit, sole, unless_cancelled
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ BRISK: Final = 0.5
 """Seconds at most that the peer has for its goodbye when a reconnect was asked for."""
 
 
-class Life:
+class Life(Availability):
     """
     Lives one client's life, over and over when asked.
 
@@ -64,11 +67,9 @@ class Life:
     """
 
     def __init__(self, name: str, config: Config, opener: Opener) -> None:
+        super().__init__(name)
         self.owner: Owner
-        self.phase: Phase = Phase.NEW
-        self.connection: Connection | None = None  # that messages can be sent over
-        self.current: Connection | None = None  # the same, and one that is being prepared
-        self.generation: int = 0
+        self.current: Connection | None = None  # in use, or being prepared
         self.beats: Beats = Beats(
             config.heartbeats(), config.heartbeat_interval, config.latency_buffer_size
         )
@@ -76,7 +77,7 @@ class Life:
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: NewWaiter = no_patience()
-        self._name = name
+        self.budget: SendBudget = running_budget()
         self.url: str = config.safe_url
         self._config = config
         self._open = partial(opener, config.endpoint())
@@ -87,12 +88,10 @@ class Life:
         self._refusal: ConnectError | None = None
         self._callbacks: Callbacks | None = None
         self._waiting: anyio.CancelScope | None = None
-        self._moved = Changes()
         self._finished: Latch | None = None
         self._announce: Callable[[], None] | None = None
         self._stopping = self._hurry = False
         self._crash: BaseException | None = None
-        self._error: Exception | None = None
 
     # what others ask of it
 
@@ -100,11 +99,6 @@ class Life:
     def exit(self) -> BaseException | None:
         """What a user's code raised to end the program, such as `SystemExit`."""
         return self._crash if self._crash is not None and is_exit(self._crash) else None
-
-    @property
-    def alive(self) -> bool:
-        """Whether a task lives it."""
-        return self.phase not in ENDED
 
     def ask_to_stop(self) -> None:
         """Begin to end it, politely."""
@@ -115,22 +109,13 @@ class Life:
         if self.current is not None:
             self.current.close()
 
-    @property
-    def state(self) -> ClientState:
-        """
-        How users see it; a socket may be lost before the task that lives its life has learnt
-        it.
-        """
-        connection = self.connection
-        if connection is None:
-            return self.phase.state
-        return ClientState.CONNECTED if connection.open else ClientState.DISCONNECTED
-
     async def close(self) -> None:
         """End it, politely; returns when its socket is gone."""
+        finished = self._finished
         self.ask_to_stop()
-        if self._finished is not None:
-            await self._finished.wait()
+        await checkpoint()
+        if finished is not None:
+            await finished.wait()
 
     async def reconnect(self) -> None:
         """
@@ -148,13 +133,6 @@ class Life:
         elif self.phase is Phase.WAITING:
             self._interrupt()
         await self.until_connected(generation)
-
-    async def until_connected(self, after_generation: int = -1) -> None:
-        """Return when a later connection is in use; raises as `reconnect` does."""
-        while self.phase is not Phase.CONNECTED or self.generation == after_generation:
-            if not self.alive:
-                raise self._error or NotConnectedError(self._name, "closed")
-            await self._moved.next()
 
     def crash(self, error: BaseException) -> None:
         """
@@ -207,9 +185,8 @@ class Life:
         return not self._stopping
 
     def _begin(self, announce: Callable[[], None]) -> None:
-        if self.alive:
-            raise RuntimeError(f"{self._name} is running already: one task at a time runs it")
         self.clock, self.new_waiter = running_clock(self._config.stall_after)
+        self.budget = running_budget()
         if self.phase in {Phase.NEW, Phase.CLOSED}:
             self.owner.channels.clear()
             self._interruption.end()

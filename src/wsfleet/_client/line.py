@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wsfleet.errors import ConfigError, RateLimitedError
+
+from .fairness import BURST, yields_before_raising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,11 +73,13 @@ class Line:
         self._line: OrderedDict[anyio.Event, float] = OrderedDict()
         self._outlook: tuple[Ledger, float] | None = None  # kept: to look ahead costs time
         self._seen = -math.inf
+        self._passed = 0  # since the event loop had its turn
         self._shown = shown
 
     def __repr__(self) -> str:
         return self._shown
 
+    @yields_before_raising
     async def acquire(self, message: Any, timeout: float | None = None) -> None:
         """
         Wait until the message may pass.
@@ -90,9 +95,13 @@ class Line:
 
         Cancelling it takes nothing.
         """
+        if self._passed >= BURST - 1:
+            await checkpoint()
+            self._passed = 0
         cost = self._cost_of(message)
         delay = self._pass(cost)
         if not delay:
+            self._passed += 1
             return
         if timeout is not None and delay > timeout:
             raise RateLimitedError(delay)

@@ -10,7 +10,7 @@ goes out over the connection of that moment.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -19,7 +19,9 @@ from wsfleet._wire.frames import Opcode
 from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
 
 from .dialogue import Dialogue
+from .fairness import DEFLATED, MESSAGE
 from .health import Health
+from .messages import outgoing, outgoing_call, result_of
 from .patience import EXPIRED
 
 if TYPE_CHECKING:
@@ -31,10 +33,7 @@ if TYPE_CHECKING:
     from .gate import Gate
     from .latency import LatencyWindow
     from .life import Life
-    from .messages import Outgoing
-
-_BURST: Final = 64
-"""Sends in a row after which the event loop gets its turn, however much room there is."""
+    from .messages import Outgoing, Sendable
 
 
 class Sender:
@@ -67,30 +66,61 @@ class Sender:
         self._requests = requests
         self._gate = gate
 
-    async def send(self, message: Outgoing, timeout: float) -> None:
+    async def send(self, given: Sendable, timeout: float) -> Any:
         """
-        Send a message that asks for no response; see `Client.send_message`.
+        Send a message; see `Client.send_message`.
 
         Args:
-            message: what to send.
-            timeout: seconds that a limiter has; room in the write buffer is waited for as long
-                as it takes.
+            given: what to send.
+            timeout: seconds for a limiter, for room in the write buffer, and for the response
+                where it asks for one.
         """
-        if self._gate is not None:
-            self._connection()  # without one, nothing is taken from the limiter
-            await self._gate.enter(message, timeout)
-        if self.sent % _BURST and self._offer(message):
-            return
-        connection = self._connection()
-        if connection.full:
-            await connection.room()
-        elif self.sent % _BURST == 0:
-            await checkpoint()
-        self._hand_over(message)
+        try:
+            try:
+                message = outgoing(given)
+            finally:
+                del given  # tracebacks may show local variables
+            if message.request_id is not None:
+                return await self.exchange(message, message.request_id, timeout)
+            if self._gate is not None:
+                timeout = await self._left_after(self._gate, message, timeout)
+            budget = self._life.budget
+            if budget.left <= 0:
+                await budget.renew()
+            if not self._offer(message):
+                await self._send_within(timeout, message, None)
+        except Exception:
+            await checkpoint()  # see `fairness`
+            raise
+
+    async def call(
+        self, method: str, params: Any, timeout: float, temporary: frozenset[int]
+    ) -> Any:
+        """
+        Call a method; see `Client.request`.
+
+        Args:
+            method: its name.
+            params: left out when None.
+            timeout: seconds for all of it.
+            temporary: numbers of errors after which the same call may succeed later.
+        """
+        request_id = self._requests.new_id()
+        try:
+            try:
+                message = outgoing_call(method, params, request_id)
+            finally:
+                del params  # as above
+            response = await self.exchange(message, request_id, timeout)
+            return result_of(response, temporary)
+        except Exception:
+            await checkpoint()  # see `fairness`
+            raise
 
     def offer_text(self, text: str) -> bool:
         """Send a text at once, where nothing stands in the way of that; else do nothing."""
-        connection = self._life.connection
+        life = self._life
+        connection = life.connection
         if (
             self._gate is not None
             or connection is None
@@ -98,6 +128,7 @@ class Sender:
         ):
             return False
         self.sent += 1
+        life.budget.left -= MESSAGE + len(text)
         return True
 
     def send_nowait(self, message: Outgoing) -> None:
@@ -113,8 +144,9 @@ class Sender:
         life = self._life
         left = timeout
         if self._gate is not None:
-            self._connection()  # as above
             left = await self._left_after(self._gate, message, timeout)
+        if life.budget.left <= 0:
+            await life.budget.renew()
         started_at = life.clock()
         waiter = life.new_waiter(started_at, left)
         try:
@@ -154,7 +186,8 @@ class Sender:
         return Dialogue(connection, self._requests, limiter, self._life.new_waiter)
 
     async def _left_after(self, gate: Gate, message: Outgoing, timeout: float) -> float:
-        """Pass the gate; return the seconds that are left for the response."""
+        """Pass the gate; return the seconds that are left for the rest."""
+        self._connection()  # without one, nothing is taken from the limiter
         deadline = self._life.clock() + timeout
         await gate.enter(message, timeout)
         left = deadline - self._life.clock()
@@ -164,14 +197,17 @@ class Sender:
 
     def _offer(self, message: Outgoing) -> bool:
         """Send it at once, where nothing stands in the way of that; else do nothing."""
-        connection = self._life.connection
-        if connection is None or not connection.offer(message.opcode, message.payload):
+        life = self._life
+        connection = life.connection
+        payload = message.payload
+        if connection is None or not connection.offer(message.opcode, payload):
             return False
         self.sent += 1
+        life.budget.left -= MESSAGE + len(payload)
         return True
 
     async def _send_within(
-        self, timeout: float, message: Outgoing, request_id: RequestId
+        self, timeout: float, message: Outgoing, request_id: RequestId | None
     ) -> None:
         """Send it when there is room; there has to be in time."""
         connection = self._connection()
@@ -184,14 +220,16 @@ class Sender:
         self._hand_over(message)
 
     def _connection(self) -> Connection:
-        connection = self._life.connection
-        if connection is None or not connection.open:
+        connection = self._life.usable
+        if connection is None:
             raise self._not_connected()
         return connection
 
     def _hand_over(self, message: Outgoing) -> None:
         connection = self._connection()
         self.sent += 1
+        size = len(message.payload)
+        self._life.budget.left -= MESSAGE + (size * DEFLATED if connection.deflates else size)
         connection.send(message.opcode, message.payload)
 
     def _not_connected(self) -> NotConnectedError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsfleet.errors import ConfigError
 
+from .fairness import yields_before_raising
 from .limits import Limiter
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class SplitLimiter:
         """Whether the default limiter counts pings and pongs."""
         return self._default.counts_control
 
+    @yields_before_raising
     async def acquire(self, message: Any, timeout: float | None = None) -> None:
         """
         Wait until the message may pass the limiter of its kind.

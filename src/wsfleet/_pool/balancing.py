@@ -7,7 +7,9 @@ caller said that it may be.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from anyio.lowlevel import checkpoint
 
 from wsfleet._log import log
 from wsfleet.errors import (
@@ -17,16 +19,19 @@ from wsfleet.errors import (
     SendError,
 )
 
+from .candidates import discover
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .candidates import Candidate
+    from .candidates import Candidate, Discovery
     from .routing import Router
 
 
 async def send_over(
-    candidates: Sequence[Candidate],
+    own: Sequence[Candidate],
     message: Any,
+    discovery: Discovery | None,
     *,
     router: Router,
     max_attempts: int,
@@ -37,37 +42,53 @@ async def send_over(
     Send a message through one of the candidates; see `ClientSupervisor.send_balanced`.
 
     Args:
-        candidates: connected or not, each perhaps named twice.
+        own: the candidates where `discovery` is None, connected or not.
         message: what to send.
+        discovery: names the candidates.
         router: chooses among them.
         max_attempts: candidates to try.
         idempotent: whether to repeat what may have been sent.
-        known: how many clients there are, for the error's text.
+        known: how many clients there are without a discovery, for the error's text.
 
     Raises:
         NoConnectionsError: none is connected.
         MaxAttemptsExceededError: all attempts failed.
         SendError: one failed, and whether the message was sent is unknown.
     """
+    try:
+        _check_attempts(max_attempts)
+        if discovery is not None:
+            own = await discover(discovery)
+            known = len(own)
+        tried: list[Candidate] = []
+        attempts: list[tuple[str, Exception]] = []
+        chosen = router.choose(own, ())
+        while chosen is not None:
+            try:
+                return await chosen.send_message(message)
+            except SendError as error:
+                if error.sent is not False and not idempotent:
+                    raise
+                tried.append(chosen)
+                attempts.append((chosen.name, error))
+                chosen = None if len(tried) >= max_attempts else router.choose(own, tried)
+                _log_failover(attempts, chosen)
+        _raise_failed(attempts, known)
+    except Exception:
+        await checkpoint()  # see `fairness`
+        raise
+
+
+def _check_attempts(max_attempts: int) -> None:
     if max_attempts < 1:
         raise ConfigError("max_attempts", f"must be 1 or more, not {max_attempts!r}")
-    chosen = router.choose(candidates, ())
-    if chosen is None:
-        log.warning("pool.no_connections", candidates=known)
-        raise NoConnectionsError(known)
-    tried: list[Candidate] = []
-    attempts: list[tuple[str, Exception]] = []
-    while chosen is not None:
-        try:
-            return await chosen.send_message(message)
-        except SendError as error:
-            if error.sent is not False and not idempotent:
-                raise
-            tried.append(chosen)
-            attempts.append((chosen.name, error))
-            chosen = None if len(tried) >= max_attempts else router.choose(candidates, tried)
-            _log_failover(attempts, chosen)
-    raise MaxAttemptsExceededError(attempts) from attempts[-1][1]
+
+
+def _raise_failed(attempts: list[tuple[str, Exception]], known: int) -> NoReturn:
+    if attempts:
+        raise MaxAttemptsExceededError(attempts) from attempts[-1][1]
+    log.warning("pool.no_connections", candidates=known)
+    raise NoConnectionsError(known)
 
 
 def _log_failover(attempts: list[tuple[str, Exception]], chosen: Candidate | None) -> None:

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 import structlog
+from anyio.lowlevel import checkpoint
+
+from wsfleet._client.fairness import BURST
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from wsfleet._client.client import Client
     from wsfleet._client.events import Event
 
@@ -29,13 +35,22 @@ _log = structlog.get_logger("wsfleet")
 class Merged:
     """The inboxes of a pool, as one."""
 
-    __slots__ = ("_arrived", "_clients", "_ended", "_left", "_listeners", "_ready")
+    __slots__ = (
+        "_arrived",
+        "_clients",
+        "_ended",
+        "_left",
+        "_listeners",
+        "_ready",
+        "_taken",
+    )
 
     def __init__(self) -> None:
         self._clients: set[Client] = set()
         self._left: OrderedDict[Client, None] = OrderedDict()  # that have events, oldest first
         self._ready: OrderedDict[Client, None] = OrderedDict()
         self._listeners = 0
+        self._taken = 0  # since the event loop had its turn
         self._ended = False
         self._arrived: anyio.Event | None = None
 
@@ -114,6 +129,9 @@ class Merged:
         Raises:
             StopAsyncIteration: the supervisor has stopped, and all was taken.
         """
+        if self._taken >= BURST - 1:
+            await checkpoint()
+            self._taken = 0
         while True:
             while self._ready:
                 client, _ = self._ready.popitem(last=False)
@@ -123,8 +141,10 @@ class Merged:
                 else:
                     self._left.pop(client, None)
                 if event is not None:
+                    self._taken += 1
                     return client, event
             if self._ended:
+                await checkpoint()
                 raise StopAsyncIteration
             if self._arrived is None:
                 self._arrived = anyio.Event()
@@ -147,6 +167,6 @@ class MergedListener:
         """Return itself."""
         return self
 
-    async def __anext__(self) -> tuple[Client, Event]:
+    def __anext__(self) -> Coroutine[Any, Any, tuple[Client, Event]]:
         """Return the next client and event; see `Merged.next`."""
-        return await self._merged.next()
+        return self._merged.next()

@@ -5,13 +5,17 @@ The connected clients of a pool, as a list that stays a list: joining and leavin
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from anyio.lowlevel import checkpoint
 
 from wsfleet._client.states import Step
 from wsfleet._wire.signals import Changes
+from wsfleet.errors import NoConnectionsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from wsfleet._client.client import Client
 
@@ -28,12 +32,38 @@ class Ready:
 
     @property
     def clients(self) -> Sequence[Client]:
-        """Those that are connected, in no particular order."""
+        """
+        Those that are connected, in no particular order; some may have lost their connection
+        without their own task having run.
+        """
         return self._clients
 
-    async def change(self) -> None:
-        """Return when a client has joined, or `wake` was called."""
-        await self._joined.next()
+    def count(self, most: int | None = None) -> int:
+        """
+        Return how many can be sent through now.
+
+        Args:
+            most: where the count may end.
+        """
+        usable = (1 for client in self._clients if client.life.usable is not None)
+        return sum(usable if most is None else islice(usable, most))
+
+    async def wait(self, count: int, children: Collection[Client]) -> None:
+        """
+        Return when so many can be sent through.
+
+        Args:
+            count: how many.
+            children: all that are under supervision; `wake` is called when one is no more.
+
+        Raises:
+            NoConnectionsError: fewer than `count` are under supervision.
+        """
+        await checkpoint()
+        while self.count(count) < count:
+            if len(children) < count:
+                raise NoConnectionsError(len(children))
+            await self._joined.next()
 
     def wake(self) -> None:
         """Let those who wait for a change look again."""

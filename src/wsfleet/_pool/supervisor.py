@@ -13,21 +13,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wsfleet._client.client import Client
+from wsfleet._client.fairness import yields_before_raising
 from wsfleet._client.messages import result_of
 from wsfleet._client.user_code import unless_cancelled
 from wsfleet._log import Log
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import (
-    ConfigError,
-    NoConnectionsError,
-    NotConnectedError,
-    RestartLimitError,
-)
+from wsfleet.errors import ConfigError, NotConnectedError, RestartLimitError
 
 from .balancing import send_over
-from .candidates import discover
 from .child import Child, ChildSpec
 from .health_rows import PoolHealth, row_of
 from .intensity import RestartIntensity
@@ -99,7 +95,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._log = Log(self._exit)
 
     def __repr__(self) -> str:
-        return f"<ClientSupervisor {len(self._ready.clients)}/{len(self._children)} connected>"
+        return f"<ClientSupervisor {self._ready.count()}/{len(self._children)} connected>"
 
     # its life
 
@@ -150,6 +146,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
     # children
 
+    @yields_before_raising
     async def start_client(
         self,
         url_or_config: str | Config,
@@ -217,6 +214,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         """
         return list(self._children)
 
+    @yields_before_raising
     async def stop_client(self, client: Client) -> None:
         """
         Stop a client for good, and return when it has ended; one that is no child any more
@@ -228,9 +226,11 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Cancelling it stops the waiting, not the stopping.
         """
         child = self._children.get(client)
-        if child is not None:
-            child.ask_to_stop()
-            await child.done.wait()
+        if child is None:
+            await checkpoint()
+            return
+        child.ask_to_stop()
+        await child.done.wait()
 
     def _adopt(self, spec: ChildSpec) -> Child:
         if spec.name in self._names:
@@ -338,16 +338,17 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
         Cancelling it acts as on `Client.send_message`; no further candidate is tried.
         """
-        found = None if client_discovery is None else await discover(client_discovery)
         return await send_over(
-            self._ready.clients if found is None else found,
+            self._ready.clients,
             message,
+            client_discovery,
             router=self._router,
             max_attempts=max_attempts,
             idempotent=idempotent,
-            known=len(self._children) if found is None else len(found),
+            known=len(self._children),
         )
 
+    @yields_before_raising
     async def request_balanced(
         self,
         method: str,
@@ -377,17 +378,17 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         message = {"jsonrpc": "2.0", "id": f"balanced-{next(_ids)}", "method": method}
         if params is not None:
             message["params"] = params
-        return result_of(
-            await self.send_balanced(
-                message,
-                max_attempts=max_attempts,
-                client_discovery=client_discovery,
-                idempotent=idempotent,
-            )
+        response = await self.send_balanced(
+            message,
+            max_attempts=max_attempts,
+            client_discovery=client_discovery,
+            idempotent=idempotent,
         )
+        return result_of(response)
 
     # watching
 
+    @yields_before_raising
     async def wait_connected(self, count: int = 1) -> None:
         """
         Return when at least `count` clients are connected.
@@ -398,10 +399,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Raises:
             NoConnectionsError: fewer than that are left under supervision.
         """
-        while len(self._ready.clients) < count:
-            if len(self._children) < count:
-                raise NoConnectionsError(len(self._children))
-            await self._ready.change()
+        await self._ready.wait(count, self._children)
 
     def pool_health(self) -> list[PoolHealth]:
         """Return one row for each client, in the order of their start."""

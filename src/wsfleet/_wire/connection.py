@@ -158,6 +158,11 @@ class Connection(Offering):
         """Whether the write buffer is above its high-water mark."""
         return self._link.full or self._outbox is not None
 
+    @property
+    def deflates(self) -> bool:
+        """Whether messages, but for short ones, are compressed on their way out."""
+        return self._deflater is not None
+
     def send(self, opcode: int, payload: bytes | str) -> None:
         """
         Hand over a message, whole; the caller has seen that the connection is `open`.
