@@ -12,6 +12,7 @@ import asyncio
 import sys
 from bisect import insort
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -38,12 +39,16 @@ class Stalls:
 
     Args:
         now: the clock of the loop.
+
+    Attributes:
+        release: called when the last client has left, or None.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now: Callable[[], float] = now
         self._recent: deque[tuple[float, float]] = deque(maxlen=_KEPT)
         self._limits: list[float] = []  # `stall_after` of each running client, sorted
+        self.release: Callable[[], object] | None = None
 
     def since(self, began: float, now: float, shortest: float = _SHORTEST) -> float:
         """
@@ -78,6 +83,10 @@ class Stalls:
         self._limits.remove(stall_after)
         if not self._limits:
             self.stop()
+            # What a RunVar holds is kept for as long as its event loop, which this refers to.
+            release, self.release = self.release, None
+            if release is not None:
+                release()
 
     def start(self) -> None:
         """Begin to look for stalls."""
@@ -169,7 +178,7 @@ def stalls_of_loop() -> Stalls:
     stalls = _monitor.get(None)
     if stalls is None:
         stalls = _new_stalls()
-        _monitor.set(stalls)
+        stalls.release = partial(_monitor.reset, _monitor.set(stalls))
     return stalls
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import math
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from tests.conftest import needs_uvloop
 from wsfleet import Config, connect
 from wsfleet._client.deadline import Deadline, Grace
 from wsfleet._client.stalls import Stalls, stalls_of_loop
@@ -127,3 +131,21 @@ def test_stall_after_is_a_positive_number(seconds: Any) -> None:
     """A value that can never work is refused, by its name."""
     with pytest.raises(ConfigError, match="stall_after"):
         Config(url="ws://fake/", stall_after=seconds)
+
+
+@pytest.mark.parametrize("use_uvloop", [False, pytest.param(True, marks=needs_uvloop)])
+def test_an_event_loop_that_has_ended_is_freed(use_uvloop: bool) -> None:
+    """Clients of one event loop after the other leave none of them in memory."""
+
+    async def serve_a_client() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        for _ in range(2):
+            stalls = stalls_of_loop()
+            stalls.join(0.5)
+            stalls.leave(0.5)
+
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+    anyio.run(serve_a_client, backend_options={"use_uvloop": use_uvloop})
+    gc.collect()
+
+    assert loops[0]() is None
