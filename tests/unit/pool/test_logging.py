@@ -68,17 +68,25 @@ async def test_events_have_the_level_and_keys_of_their_page(
     def raises(_: Any) -> None:
         raise LookupError
 
+    async def hang(_: Any) -> None:
+        await anyio.sleep_forever()
+
     specs = [
         ChildSpec(A, name="a", handler=explode, heartbeat=PingPong(interval=50.0, timeout=5.0)),
         ChildSpec(B, name="b", on_connect=raises),
+        ChildSpec("ws://g/", name="g", on_connect=hang, retry_count=None, retry_delay=0.0),
         ChildSpec(C, name="c", retry_count=0, debug=True),
     ]
+
     with pytest.raises(RestartLimitError):
         async with ClientSupervisor(specs, max_restarts=1, opener=network) as pool:
             with pytest.raises(NoConnectionsError):
                 await pool.send_balanced("m", client_discovery=list)
             await fail_over(pool, network)
             await leave_events(pool, network)
+            for _ in range(20):
+                network.server("ws://g/").link.drop()
+                await anyio.sleep(1)
             network.server(C).refuse(ConnectRefusedError(C, "once"))
             network.server(C).link.drop()
             network.server(A).silent = True
