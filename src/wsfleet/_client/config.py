@@ -132,8 +132,9 @@ class Config:
         heartbeat: what keeps a connection alive and finds a dead peer; one, several, or None.
             That of the venue runs beside it.
         request_timeout: for the response to a request, waiting for a limiter and for room in
-            the write buffer included; also for each batch of channels, and each call of a
-            venue.
+            the write buffer included; also for a message without an `id` to be handed over, for
+            each batch of channels, and each call of a venue. A balanced send has it for each
+            attempt.
         stall_after: for how long the event loop must have been blocked (by your code, a stopped
             process, swapping) to count as stalled: that is logged, and not counted against the
             peer in any deadline.

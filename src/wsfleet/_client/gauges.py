@@ -48,8 +48,13 @@ class Gauges:
         return self.life.state
 
     def get_health(self) -> float:
-        """Return 0-100: how fit it is for the next message; 100 is idle and fast."""
-        return self._sender.health.score(len(self._requests), self.life.clock())
+        """
+        Return 0-100: how fit it is for the next message; 100 is idle and fast, 4 and less has a
+        full write buffer.
+        """
+        connection = self.life.connection
+        full = connection is not None and connection.full
+        return self._sender.health.score(len(self._requests), self.life.clock(), full=full)
 
     @property
     def pending(self) -> int:

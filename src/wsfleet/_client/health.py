@@ -4,6 +4,9 @@ How fit a client is for the next message, 0-100.
 100, less 10 a pending request (40 at most), less 1 for each 25 ms of recent worst latency (30
 at most), less 15 a recent error (20 at most). "Recent" fades by half every second: a client
 with a few slow replies, or freshly back, has its share again within seconds.
+
+A client whose write buffer is full has a 25th of that: at most 4, and less than any other,
+which has 10 at least. Its peer does not take what is sent.
 """
 
 from __future__ import annotations
@@ -20,6 +23,12 @@ _PER_PENDING, _MOST_PENDING = 10.0, 40.0
 _PER_SECOND, _MOST_LATENCY = 40.0, 30.0
 _PER_ERROR, _MOST_ERRORS = 15.0, 20.0
 _COSTLIEST: Final = _MOST_LATENCY / _PER_SECOND
+
+FULL_SHARE: Final = 1 / 25
+"""What a client keeps of its health while its write buffer is full."""
+
+MOST_WHEN_FULL: Final = 100.0 * FULL_SHARE
+"""The health that no client exceeds whose write buffer is full."""
 
 
 class Health(msgspec.Struct, eq=False, gc=False):
@@ -44,12 +53,20 @@ class Health(msgspec.Struct, eq=False, gc=False):
         self.errors += 1
         self._errors = min(self._errors + 1.0, _MOST_ERRORS / _PER_ERROR)
 
-    def score(self, pending: int, now: float) -> float:
-        """Return the health at `now` with so many requests in flight."""
+    def score(self, pending: int, now: float, *, full: bool = False) -> float:
+        """
+        Return the health at `now`.
+
+        Args:
+            pending: requests in flight.
+            now: by the clock of the event loop.
+            full: whether the write buffer is full.
+        """
         # What is remembered was held to its most when it was noted.
         past = (_PER_SECOND * self._worst + _PER_ERROR * self._errors) * self._fading(now)
         present = _PER_PENDING * pending
-        return 100.0 - past - (min(_MOST_PENDING, present))
+        score = 100.0 - past - min(_MOST_PENDING, present)
+        return score * FULL_SHARE if full else score
 
     def _fading(self, now: float) -> float:
         return math.exp2((self._at - now) / HALF_LIFE) if now > self._at else 1.0

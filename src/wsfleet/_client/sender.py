@@ -83,7 +83,7 @@ class Sender:
             if message.request_id is not None:
                 return await self.exchange(message, message.request_id, timeout)
             if self._gate is not None:
-                timeout = await self._left_after(self._gate, message, timeout)
+                timeout = max(0.0, await self._left_after(self._gate, message, timeout))
             budget = self._life.budget
             if budget.left <= 0:
                 await budget.renew()
@@ -145,6 +145,8 @@ class Sender:
         left = timeout
         if self._gate is not None:
             left = await self._left_after(self._gate, message, timeout)
+            if left <= 0:  # to send it would only leave its outcome unknown
+                raise RateLimitedError(0.0, self._client)
         if life.budget.left <= 0:
             await life.budget.renew()
         started_at = life.clock()
@@ -190,10 +192,7 @@ class Sender:
         self._connection()  # without one, nothing is taken from the limiter
         deadline = self._life.clock() + timeout
         await gate.enter(message, timeout)
-        left = deadline - self._life.clock()
-        if left <= 0:  # to send it would only leave its outcome unknown
-            raise RateLimitedError(0.0, self._client)
-        return left
+        return deadline - self._life.clock()
 
     def _offer(self, message: Outgoing) -> bool:
         """Send it at once, where nothing stands in the way of that; else do nothing."""

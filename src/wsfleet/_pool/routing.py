@@ -5,12 +5,18 @@ In a small pool all are looked at: of the healthiest, and those about as healthy
 last turn is longest ago. In a large one two are drawn at random and the clearly healthier is
 taken, or the first, so that the cost of a choice does not grow with the pool (Mitzenmacher,
 "The Power of Two Choices in Randomized Load Balancing", 2001).
+
+A client whose write buffer is full is chosen only where all are full: a message would wait
+there for a peer that does not read. Its health says so.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Final
+
+from wsfleet._client.health import FULL_SHARE, MOST_WHEN_FULL
 
 from .candidates import check_candidate, is_connected
 
@@ -26,6 +32,8 @@ TOLERANCE: Final = 5.0
 """
 Points of health within which two are about as healthy: less than one pending request makes.
 """
+
+_LEAST_WITH_ROOM: Final = math.nextafter(MOST_WHEN_FULL, math.inf)
 
 _DRAWS: Final = 8
 """Random draws before all are looked at after all: more than enough unless most are unfit."""
@@ -71,7 +79,7 @@ class Router:
         fit = [(c.get_health(), c) for c in candidates if _is_fit(c, tried)]
         if not fit:
             return None
-        enough = max(health for health, _ in fit) - TOLERANCE
+        enough = _enough(max(health for health, _ in fit))
         first = self._turn % len(fit)  # two of one name have turns by their place
         equals = [c for health, c in fit[first:] + fit[:first] if health >= enough]
         chosen = min(equals, key=self._last_turn)
@@ -89,6 +97,13 @@ class Router:
             del self._turns[next(iter(self._turns))]
 
 
+def _enough(best: float) -> float:
+    """Return the health of those that are about as healthy as the best, at least."""
+    if best <= MOST_WHEN_FULL:
+        return best - TOLERANCE * FULL_SHARE
+    return max(best - TOLERANCE, _LEAST_WITH_ROOM)
+
+
 def _draw(candidates: Sequence[Candidate], tried: Collection[Candidate]) -> Candidate | None:
     size = len(candidates)
     for _ in range(_DRAWS):
@@ -96,10 +111,11 @@ def _draw(candidates: Sequence[Candidate], tried: Collection[Candidate]) -> Cand
         second = candidates[int(random.random() * size)]  # noqa: S311 - spreads load
         check_candidate(first)
         check_candidate(second)
-        clearly_healthier = second.get_health() > first.get_health() + TOLERANCE
-        chosen = second if clearly_healthier else first
+        chosen, health, other = first, first.get_health(), second.get_health()
+        if other > health + TOLERANCE:
+            chosen, health = second, other
         # Only the better one is looked at closely: in a large pool that is what costs time.
-        if _is_fit(chosen, tried):
+        if health > MOST_WHEN_FULL and _is_fit(chosen, tried):
             return chosen
     return None
 

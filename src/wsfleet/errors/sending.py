@@ -49,14 +49,15 @@ class NotConnectedError(SendError):
 
 class RequestTimeoutError(SendError, TimeoutError):
     """
-    No response came within the timeout.
+    No response came within the timeout, or there was no room to send in time.
 
     `sent` is None once the request was handed over (the server may have acted on it), and False
     when the timeout passed while it still waited for room in the write buffer.
 
     Attributes:
         client: the client's name.
-        request_id: the request's `id`.
+        request_id: the request's `id`; None for a message without one, which only waited for
+            room.
         timeout: seconds that it had.
     """
 
@@ -75,9 +76,10 @@ class RequestTimeoutError(SendError, TimeoutError):
 
     def __str__(self) -> str:
         if self.sent is False:
+            message = "a message" if self.request_id is None else f"request {self.request_id!r}"
             return (
-                f"request {self.request_id!r} waited {self.timeout:g} s for room on "
-                f"{self.client}; not sent: the peer reads too slowly"
+                f"{message} waited {self.timeout:g} s for room on {self.client}; not sent: "
+                "the peer reads too slowly"
             )
         return (
             f"no response to request {self.request_id!r} on {self.client} within "
