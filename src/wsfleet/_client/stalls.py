@@ -72,11 +72,16 @@ class Stalls:
         """Return the seconds of a stall that ended just now and is not recorded yet, or 0."""
         return 0.0
 
+    @property
+    def watching(self) -> bool:
+        """Whether a client is served."""
+        return bool(self._limits)
+
     def join(self, stall_after: float) -> None:
         """Begin to serve a client whose stalls begin at `stall_after` seconds."""
-        if not self._limits:
-            self.start()
         insort(self._limits, stall_after)
+        if len(self._limits) == 1:
+            self.start()
 
     def leave(self, stall_after: float) -> None:
         """Serve that client no more."""
@@ -125,7 +130,7 @@ class _AsyncioStalls(Stalls):
 
     def _set_timer(self, now: float) -> None:
         # How exactly a stall is measured, and how often an idle process wakes up.
-        step = 0.1 if not self._limits else min(0.1, max(0.02, self._limits[0] / 5))
+        step = min(0.1, max(0.02, self._limits[0] / 5))
         self._due = now + step
         self._timer = self._loop.call_at(self._due, self._tick)
 
