@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -38,7 +39,7 @@ def test_waits_are_random_below_a_ceiling_that_doubles(
     first: float, cap: float, failures: int, retry_after: float | None
 ) -> None:
     """
-    A wait is at most the first doubled each time, at most the cap, and at least Retry-After.
+    A wait is at most the first doubled each time, and at most the cap, on top of Retry-After.
     """
     backoff = Backoff(first, cap, None)
     backoff.failures = failures - 1
@@ -48,7 +49,7 @@ def test_waits_are_random_below_a_ceiling_that_doubles(
     asked = min(retry_after or 0.0, MAX_RETRY_AFTER)
     ceiling = min(cap, first * 2.0 ** min(failures - 1, 64))
     assert delay is not None
-    assert asked <= delay <= max(asked, ceiling)
+    assert asked <= delay <= asked + max(0.1 * asked, ceiling)
 
 
 def test_waits_spread_over_the_whole_range() -> None:
@@ -57,6 +58,39 @@ def test_waits_spread_over_the_whole_range() -> None:
 
     assert min(delays) < 0.1
     assert max(delays) > 0.9
+
+
+@pytest.mark.parametrize("first", [0.0, 0.01, 1.0])
+def test_those_who_were_told_the_same_retry_after_do_not_return_at_once(first: float) -> None:
+    """However short the waits of a fleet are, its clients spread over a tenth of the time."""
+    delays = [Backoff(first, 30.0, None).next_delay(5.0) or 0.0 for _ in range(300)]
+
+    assert min(delays) >= 5.0
+    assert max(delays) - min(delays) > 0.4
+    busiest = max(sum(at <= other < at + 0.05 for other in delays) for at in delays)
+    assert busiest < 75
+
+
+@pytest.mark.parametrize("asked", [math.nan, math.inf, -math.inf, -1.0, 0.0, 1e300])
+def test_a_strange_retry_after_stays_within_bounds(asked: float) -> None:
+    """A server that asks for nonsense holds up a client for little more than an hour."""
+    delay = Backoff(1.0, 30.0, None).next_delay(asked)
+
+    assert delay is not None
+    assert 0.0 <= delay <= 1.1 * MAX_RETRY_AFTER
+
+
+@given(failures=st.integers(0, 5), limit=st.integers(0, 3))
+def test_a_failure_that_does_not_count_uses_up_nothing(failures: int, limit: int) -> None:
+    """Failures that the local network is to blame for use up no retry, and wait no longer."""
+    backoff = Backoff(1.0, 30.0, limit)
+    backoff.failures = failures
+
+    delay = backoff.next_delay(counted=False)
+
+    assert delay is not None
+    assert delay <= 2.0 ** max(failures - 1, 0)
+    assert backoff.failures == failures
 
 
 @given(limit=st.integers(0, 20))
