@@ -169,11 +169,11 @@ async def test_what_cannot_heal_is_not_retried(
 async def test_what_can_heal_is_retried_after_the_time_asked_for(
     network: FakeNetwork, status: int
 ) -> None:
-    """An overloaded server that asks for 20 seconds is left alone for 20."""
+    """An overloaded server that asks for 20 seconds is left alone for 20, and little more."""
     server = network.server()
     server.refuse(HandshakeRejectedError(URL, "busy", status, 20.0))
     async with connect(URL, opener=network):
-        assert server.attempts[1] - server.attempts[0] == pytest.approx(20.0, abs=0.01)
+        assert 20.0 <= server.attempts[1] - server.attempts[0] <= 22.0
 
 
 async def test_a_lost_connection_is_replaced(network: FakeNetwork) -> None:
