@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 import sys
 import threading
@@ -52,7 +53,7 @@ async def test_a_full_disk_is_told_and_the_connection_lives(
 ) -> None:
     """On a full disk there is one warning, and the client goes on."""
     async with MockServer(json_rpc) as server:
-        async with connect(server.url, record_to=FULL) as client:
+        async with connect(server.url, record_to=FULL, record_unsafe=True) as client:
             for _ in range(50):
                 await client.request("ping")
 
@@ -132,3 +133,26 @@ async def test_a_restarted_client_appends(tmp_path: Path) -> None:
     texts = [entry.data for entry in recording.read(path) if entry.kind == "text"]
     assert texts == ["one", "two"]
     assert path.read_text().count('"kind":"recording"') == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs rights to make symbolic links")
+@pytest.mark.parametrize("options", [{}, {"record_unsafe": True}], ids=["refused", "taken"])
+async def test_a_client_goes_on_without_a_refused_recording(
+    tmp_path: Path, log_entries: list[MutableMapping[str, Any]], options: dict[str, Any]
+) -> None:
+    """A refused file is told in the log, once, and the client works; the option takes it."""
+    path, target = tmp_path / "session.jsonl", tmp_path / "target"
+    target.touch(mode=0o600)
+    path.symlink_to(target)
+    async with MockServer(json_rpc) as server:
+        async with connect(server.url, record_to=path, **options) as client:
+            assert await client.request("ping", [1]) == [1]
+
+    failures = [e["error"] for e in log_entries if e["event"] == "recording.failed"]
+    if options:
+        assert not failures
+        assert len(list(recording.read(path))) >= 2
+    else:
+        (failure,) = failures
+        assert "symbolic link" in failure
+        assert not target.read_bytes()

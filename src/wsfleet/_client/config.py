@@ -89,6 +89,7 @@ class ClientOptions(TypedDict, total=False):
     stall_after: float
     latency_buffer_size: int
     record_to: str | os.PathLike[str] | None
+    record_unsafe: bool
     debug: bool
     subprotocols: Sequence[str]
     compression: Deflate | bool | None
@@ -141,6 +142,9 @@ class Config:
         latency_buffer_size: round trips that the latency statistics look back on.
         record_to: a file to which all that comes and goes is appended, for
             `wsfleet.recording`; None records nothing.
+        record_unsafe: whether `record_to` may be a symbolic link, a pipe or a device, or a file
+            that another user owns or can write. Without it these are refused, which is logged
+            as `recording.failed`; the client goes on without recording.
         debug: whether each message that passes is logged, at level DEBUG: its direction, kind
             and size, never what is in it.
         subprotocols: offered to the server, the preferred one first; never shown.
@@ -183,6 +187,7 @@ class Config:
     stall_after: float = 0.5
     latency_buffer_size: int = 100
     record_to: str | os.PathLike[str] | None = None
+    record_unsafe: bool = False
     debug: bool = False
     subprotocols: Sequence[str] = field(default=(), repr=False)
     compression: Deflate | bool | None = True

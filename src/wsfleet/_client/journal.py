@@ -4,7 +4,8 @@ The file of a recording, from its header to its end.
 Rule 1: all of this runs in threads; a lock keeps them in turn, because a thread that was given
 up on may still wait for its disk.
 Rule 2: only the owner can read a file that is made here (mode 0600); one that exists is
-appended to, and keeps its mode.
+appended to, and keeps its mode. Unless the user allows it, a file that others could have put
+there, or can change, is refused.
 Rule 3: after the first error nothing more is written; it is kept in `failure` until told.
 """
 
@@ -17,6 +18,8 @@ from time import time_ns
 from typing import TYPE_CHECKING, Protocol
 
 from wsfleet.recording.lines import dropped_line, header_line
+
+from .safe_file import open_owner_only, open_safely
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,16 +45,24 @@ class File(Protocol):
 
 def open_file(path: str | os.PathLike[str]) -> File:
     """
-    Open a file for appending; make it, readable by its owner only, where there is none.
+    Open a file of this user's for appending; make it, readable by its owner only, where there
+    is none.
+
+    Raises:
+        OSError: it cannot be opened, or it is not safe: see `open_safely`.
+    """
+    return open(path, "a+b", buffering=0, opener=open_safely)
+
+
+def open_any_file(path: str | os.PathLike[str]) -> File:
+    """
+    Open whatever is there for appending: symbolic links are followed, and pipes, devices and
+    files of others are taken, too. A file that is made can be read by its owner only.
 
     Raises:
         OSError: it cannot be opened.
     """
-    return open(path, "a+b", buffering=0, opener=_owner_only)
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return open(path, "a+b", buffering=0, opener=open_owner_only)
 
 
 class Journal:

@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from wsfleet._log import Log
 
-from .journal import Journal
+from .journal import Journal, open_any_file
 from .tape import Tape
 
 if TYPE_CHECKING:
@@ -45,30 +45,41 @@ class Recorder:
         path: of the file.
         client: the client's name.
         url: its endpoint, without secrets.
+        unsafe: whether the file may be one that others can change, or none.
 
     Attributes:
         exits: called with a `SystemExit` of a log processor.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, client: str, url: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, client: str, url: str, unsafe: bool = False
+    ) -> None:
         self.exits: Callable[[BaseException], None] | None = None
         self._path = path
         self._client = client
         self._url = url
+        self._new_journal = partial(Journal, opener=open_any_file) if unsafe else Journal
         self._tape: Tape
         self._journal: Journal
         self._begin()
 
     def _begin(self) -> None:
         self._tape = Tape()
-        self._journal = Journal(self._path, self._tape, client=self._client, url=self._url)
+        self._journal = self._new_journal(
+            self._path, self._tape, client=self._client, url=self._url
+        )
 
     @classmethod
     def of(cls, config: Config, client: str) -> Self | None:
         """Return what records a client, or None where nothing is to be recorded."""
         if config.record_to is None:
             return None
-        return cls(config.record_to, client=client, url=config.safe_url)
+        return cls(
+            config.record_to,
+            client=client,
+            url=config.safe_url,
+            unsafe=config.record_unsafe,
+        )
 
     @property
     def tap(self) -> Tap:
