@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-import pickle
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from tests.real.planted import shown_by
 from wsfleet import ClientPing, ClientSupervisor, Config, connect, venues
 from wsfleet.errors import (
     ConfigError,
@@ -23,7 +23,7 @@ from wsfleet.testing import MockServer, RawServer, json_rpc
 from wsfleet.venues import Grant, Login, Venue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from wsfleet.testing import RawConnection
 
@@ -44,41 +44,12 @@ def secret_options(url: str) -> dict[str, Any]:
     }
 
 
-def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it was raised from, or while."""
-    seen: list[BaseException] = []
-    ahead: list[BaseException | None] = [error]
-    while ahead:
-        each = ahead.pop()
-        if each is None or any(each is other for other in seen):
-            continue
-        seen.append(each)
-        yield each
-        ahead += [each.__cause__, each.__context__]
-        if isinstance(each, BaseExceptionGroup):
-            ahead += each.exceptions
-
-
-def shown_by(error: BaseException) -> str:
-    """Return what an error shows: texts, arguments, and locals of frames but this file's."""
-    shown = []
-    for each in chain_of(error):
-        shown += [str(each), repr(each), repr(each.args), repr(vars(each))]
-        rendered = traceback.TracebackException.from_exception(each, capture_locals=True)
-        for frame in rendered.stack:
-            if frame.filename != __file__:
-                shown.append(f"{frame.filename}:{frame.lineno} {frame.locals}")
-    if isinstance(error, WsfleetError):
-        shown.append(repr(vars(pickle.loads(pickle.dumps(error)))))  # noqa: S301 - made here
-    return "\n".join(shown)
-
-
 async def fail(expected: type[BaseException], options: dict[str, Any], **more: Any) -> None:
     """Connect, which must fail, and see that the error shows no secret."""
     with pytest.raises(expected) as caught:
         async with connect(**{**options, **more}):
             await anyio.sleep(10)
-    assert SECRET not in shown_by(caught.value)
+    assert SECRET not in shown_by(caught.value, __file__)
 
 
 async def test_attempts_that_fail_show_no_secret() -> None:
@@ -184,7 +155,7 @@ async def test_a_handler_that_fails_shows_no_secret() -> None:
                 await server.inject_message({"event": 1})
                 await anyio.sleep(10)
     assert "handle" in "".join(traceback.format_tb(caught.value.__traceback__))
-    assert SECRET not in shown_by(caught.value)
+    assert SECRET not in shown_by(caught.value, __file__)
 
 
 BAD_OPTIONS: list[dict[str, Any]] = [
@@ -214,7 +185,7 @@ async def test_options_that_cannot_be_show_no_secret(bad: dict[str, Any]) -> Non
     for maker in makers:
         with pytest.raises((ConfigError, TypeError)) as caught:
             await maker(**{**secret_options("ws://host"), **bad})
-        assert SECRET not in shown_by(caught.value)
+        assert SECRET not in shown_by(caught.value, __file__)
 
 
 async def test_messages_that_cannot_be_sent_are_in_no_error() -> None:
@@ -225,16 +196,31 @@ async def test_messages_that_cannot_be_sent_are_in_no_error() -> None:
             for message in (surrogate, {"id": 1, "k": surrogate}, {"k": SECRET, "x": object()}):
                 with pytest.raises((UnicodeEncodeError, TypeError)) as refused:
                     await client.send_message(message)
-                assert SECRET not in shown_by(refused.value)
+                assert SECRET not in shown_by(refused.value, __file__)
                 with pytest.raises((UnicodeEncodeError, TypeError)) as refused:
                     client.send_nowait(message)
-                assert SECRET not in shown_by(refused.value)
+                assert SECRET not in shown_by(refused.value, __file__)
             with pytest.raises(UnicodeEncodeError, match="nothing was sent") as coded:
                 await client.request("login", {"k": surrogate})
-            assert SECRET not in shown_by(coded.value) + coded.value.object
+            assert SECRET not in shown_by(coded.value, __file__) + coded.value.object
             with pytest.raises(RequestTimeoutError) as late:
                 await client.request("login", {"k": SECRET})
-            assert SECRET not in shown_by(late.value)
+            assert SECRET not in shown_by(late.value, __file__)
             with pytest.raises(RequestTimeoutError) as late:
                 await client.send_message({"id": 1, "k": SECRET})
-            assert SECRET not in shown_by(late.value)
+            assert SECRET not in shown_by(late.value, __file__)
+
+
+async def test_balanced_messages_are_in_no_error() -> None:
+    """A message that no client of a pool could send is in no error and in no frame of ours."""
+    async with ClientSupervisor() as pool:
+        sending: list[Callable[[], Any]] = [
+            lambda: pool.send_balanced({"id": 1, "k": SECRET}),
+            lambda: pool.request_balanced("login", {"k": SECRET}),
+            lambda: pool.send_balanced(SECRET, max_attempts=0),
+            lambda: pool.send_balanced(SECRET, client_discovery=lambda: [1 / 0]),  # type: ignore[list-item]
+        ]
+        for send in sending:
+            with pytest.raises((WsfleetError, ArithmeticError)) as caught:
+                await send()
+            assert SECRET not in shown_by(caught.value, __file__)

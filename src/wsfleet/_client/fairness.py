@@ -81,6 +81,7 @@ def yields_before_raising(
         try:
             return await method(*args, **kwargs)
         except Exception:
+            del args, kwargs  # tracebacks may show local variables
             await checkpoint()
             raise
 

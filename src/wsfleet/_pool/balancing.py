@@ -75,6 +75,7 @@ async def send_over(
                 _log_failover(attempts, chosen)
         _raise_failed(attempts, known)
     except Exception:
+        del message  # tracebacks may show local variables
         await checkpoint()  # see `fairness`
         raise
 

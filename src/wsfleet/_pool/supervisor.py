@@ -338,7 +338,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
         Cancelling it acts as on `Client.send_message`; no further candidate is tried.
         """
-        return await send_over(
+        sending = send_over(
             self._ready.clients,
             message,
             client_discovery,
@@ -347,6 +347,8 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             idempotent=idempotent,
             known=len(self._children),
         )
+        del message  # tracebacks may show local variables
+        return await sending
 
     @yields_before_raising
     async def request_balanced(
@@ -378,13 +380,14 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         message = {"jsonrpc": "2.0", "id": f"balanced-{next(_ids)}", "method": method}
         if params is not None:
             message["params"] = params
-        response = await self.send_balanced(
+        sending = self.send_balanced(
             message,
             max_attempts=max_attempts,
             client_discovery=client_discovery,
             idempotent=idempotent,
         )
-        return result_of(response)
+        del message, params  # tracebacks may show local variables
+        return result_of(await sending)
 
     # watching
 
