@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from .log import Answered, ServerLog
+    from .log import Answered, Link, ServerLog
     from .stalls import Stalls
 
 ALLOWANCE: Final = 0.1
@@ -165,21 +165,32 @@ def handed_over_arrives(evidence: Evidence) -> Iterator[str]:
     """What was handed to a connection that stayed sound arrives."""
     for outcome in evidence.outcomes:
         handed = outcome.ending is Ending.HANDED_OVER or outcome.timed_out
-        if handed and not evidence.seen[outcome.number] and _could_arrive(outcome, evidence):
-            yield f"handed over, yet never seen: {_shown(outcome)}"
+        if handed and not evidence.seen[outcome.number]:
+            links = _links_of(outcome, evidence)
+            if links and _could_arrive(outcome, links, evidence):
+                ended = [
+                    link
+                    for link in links
+                    if link.ended and link.ended < outcome.ended + DELIVERY
+                ]
+                yield f"handed over, yet never seen: {_shown(outcome)} (ended soon: {ended})"
 
 
-def _could_arrive(outcome: Outcome, evidence: Evidence) -> bool:
-    read_by = outcome.ended + DELIVERY
-    if evidence.log.stalls.lost(outcome.ended, read_by) > DELIVERY / 2:
-        return False  # nobody can say
-    links = [
+def _links_of(outcome: Outcome, evidence: Evidence) -> list[Link]:
+    """Return the connections over which it may have gone."""
+    return [
         link
         for link in evidence.log.links
         if outcome.client in {None, link.client}
         and link.open_between(outcome.began, outcome.ended)
     ]
-    return bool(links) and all(link.sound_until(read_by) for link in links)
+
+
+def _could_arrive(outcome: Outcome, links: list[Link], evidence: Evidence) -> bool:
+    read_by = outcome.ended + DELIVERY
+    if evidence.log.stalls.lost(outcome.ended, read_by) > DELIVERY / 2:
+        return False  # nobody can say
+    return all(link.sound_until(read_by) for link in links)
 
 
 def frames_are_whole(evidence: Evidence) -> Iterator[str]:

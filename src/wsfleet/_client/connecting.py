@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from wsfleet._wire.opening import open_connection
 
 from .client import Client
-from .user_code import unless_cancelled
+from .user_code import shield_unless_cancelled, unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -78,11 +78,8 @@ async def connect(
         async with anyio.create_task_group() as living.tasks:
             try:
                 await living.tasks.start(living.run)
-                # From here on only the end of the block ends the client: a cancellation that
-                # hits both would cut the client's goodbye short. The block gives it a deadline.
-                living.scope.shield = True
-                # One that came in the moment of the start has ended the client: the block,
-                # which would find it closed, does not begin.
+                # A cancellation that came in the moment of the start may have ended the
+                # client: the block, which would find it closed, does not begin.
                 await checkpoint_if_cancelled()
                 if living.exit is None:
                     yield client
@@ -145,6 +142,9 @@ class _Living:
         status, self._status = self._status, None
         assert status is not None
         status.started(client)
+        # From here on only the end of the block ends the client: a cancellation of both would
+        # cut its close short. The block gives that a deadline.
+        shield_unless_cancelled(self.scope)
 
     def raise_exit(self) -> None:
         if self.exit is not None:

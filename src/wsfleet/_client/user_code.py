@@ -113,6 +113,17 @@ def _is_asked_for(error: BaseException) -> bool:
     return task.cancelling() > 0 or anyio.current_effective_deadline() == -math.inf
 
 
+def shield_unless_cancelled(scope: anyio.CancelScope) -> None:
+    """
+    Shield a scope of the running task, unless a cancellation has reached it already.
+
+    Called from another task it could hide a cancellation that is on its way into this one, and
+    that would then seem to be one that nobody asked for.
+    """
+    if anyio.current_effective_deadline() > -math.inf:
+        scope.shield = True
+
+
 def name_of(code: object) -> str:
     """Return the name of a callable, for logs and errors."""
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from wsfleet._client.states import Phase
+from wsfleet._client.user_code import shield_unless_cancelled
 from wsfleet.errors import RestartLimitError, WsfleetError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Keeper:
             error = await self._live_once()
             if not self._is_to_restart(error):
                 return self._reason(error)
+            self._child.scope.shield = True
             delay = self._child.next_delay()
             self._child.restarts += 1
             self._log.warning(
@@ -98,6 +100,7 @@ class Keeper:
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited.started(client)
+            shield_unless_cancelled(self._child.scope)  # see the supervisor's `_keep`
 
     def _is_to_restart(self, error: Exception | None) -> bool:
         restart = self._child.spec.restart

@@ -202,7 +202,6 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             del url_or_config, options  # tracebacks may show local variables
         child = self._adopt(spec)
         await self._tasks.start(self._keep, child)
-        child.scope.shield = True  # see _keep
         if not child.client.life.generation:
             await child.done.wait()
             raise NotConnectedError(child.client.name, "closed")
