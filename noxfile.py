@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -154,6 +155,35 @@ def docs(session: nox.Session) -> None:
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp(), env=quiet)
     session.run("python", "-m", "pytest", "-p", "tests.docs.examples", "README.md", "docs")
+
+
+AUDITED_TESTS = (
+    "tests/real/test_planted_secrets.py",
+    "tests/real/test_secrets.py",
+    "tests/real/test_tracebacks.py",
+    "tests/unit/recording/test_safe_file.py",
+    "tests/wire/test_redact.py",
+    "tests/wire/test_redirects.py",
+)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look for known vulnerabilities of what is installed, unsafe code, and shown secrets."""
+    install(session, "audit")
+    session.run("ruff", "check", "--select=S", "--ignore=S101", "src")
+    session.run("python", "-m", "pytest", *AUDITED_TESTS, *session.posargs)
+    report = Path(session.create_tmp()) / "vulnerabilities.json"
+    report.unlink(missing_ok=True)
+    options = ("--progress-spinner=off", "--timeout=15", "--format=json", f"--output={report}")
+    session.run("pip-audit", *options, success_codes=[0, 1])
+    if not report.exists():  # the same exit code as for a vulnerability
+        session.warn("skipped: the data of pip-audit cannot be reached from here (see above)")
+        return
+    found = json.loads(report.read_text())["dependencies"]
+    vulnerable = [f"{each['name']} {each['version']}" for each in found if each.get("vulns")]
+    if vulnerable:
+        session.error(f"known vulnerabilities, see {report}: {', '.join(vulnerable)}")
 
 
 @nox.session

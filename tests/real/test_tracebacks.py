@@ -163,10 +163,14 @@ BAD_OPTIONS: list[dict[str, Any]] = [
     {"headers": {"X-Key": f"{SECRET}\n"}},
     {"unknown": SECRET},
     {"url_or_config": f"http://user:{SECRET}@host"},
+    {"url_or_config": f"ws://user:{SECRET}@[::1"},
+    {"proxy": f"ftp://user:{SECRET}@host"},
 ]
 
 
-@pytest.mark.parametrize("bad", BAD_OPTIONS, ids=["number", "header", "unknown", "url"])
+@pytest.mark.parametrize(
+    "bad", BAD_OPTIONS, ids=["number", "header", "unknown", "url", "broken", "proxy"]
+)
 async def test_options_that_cannot_be_show_no_secret(bad: dict[str, Any]) -> None:
     """An option that is refused shows no other option either, however the config is made."""
 

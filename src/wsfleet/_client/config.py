@@ -16,6 +16,7 @@ from wsfleet._wire.deflate import Deflate
 from wsfleet._wire.frames import decode_utf8
 from wsfleet._wire.opening import Endpoint
 from wsfleet._wire.redact import redact_url
+from wsfleet._wire.scrub import scrub
 from wsfleet.errors import ConfigError
 
 from .checks import (
@@ -287,7 +288,7 @@ class Config:
                 return replace(url_or_config, **options)  # type: ignore[return-value]
             return cls(url=url_or_config, **options)
         except Exception as exc:
-            exc.__traceback__ = None  # its frames hold the options, as this one does
+            scrub(exc)  # frames of its traceback hold the options, as this one does
             del url_or_config, options
             raise
 
@@ -343,7 +344,7 @@ def _without_arguments(make: Callable[..., None]) -> Callable[..., None]:
         try:
             make(self, *args, **options)
         except Exception as exc:
-            exc.__traceback__ = None
+            scrub(exc)
             del self, args, options
             raise
 
