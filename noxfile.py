@@ -248,3 +248,10 @@ def chaos(session: nox.Session) -> None:
     """Account for every request while all fails (`-- --seed 7` repeats a run's faults)."""
     install(session, "tests")
     session.run("python", "-m", "tests.chaos", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Play each fault of the matrix (`-- --loop trio`; `-- --write` writes its page)."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.faults", *session.posargs)

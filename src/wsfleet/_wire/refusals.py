@@ -152,6 +152,10 @@ def _tls(error: BaseException, url: str, _: float) -> ConnectError:
     return TlsError(url, f"the TLS handshake failed: {_text(error)}", True)
 
 
+def _cut(_: BaseException, url: str, __: float) -> ConnectError:
+    return ConnectRefusedError(url, "the connection ended while TLS began")
+
+
 def _dns(error: BaseException, url: str, _: float) -> ConnectError:
     return DnsError(url, f"the host name does not resolve: {_text(error)}")
 
@@ -172,6 +176,7 @@ def _text(error: BaseException) -> str:
 _EXPLANATIONS: Final = (
     (ssl.SSLCertVerificationError, _certificate),
     (AlpnError, _alpn),
+    ((ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLZeroReturnError), _cut),
     (ssl.SSLError, _tls),
     (socket.gaierror, _dns),
     ((TimeoutError, httpx.TimeoutException, httpcore.TimeoutException), _timeout),
