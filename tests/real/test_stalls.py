@@ -53,9 +53,9 @@ def block(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def block_once_sent(client: Client, count: int, seconds: float) -> None:
-    """Block the event loop in the very turn in which so many requests were sent."""
-    while len(client._requests.waiting) < count:
+async def block_once_sent(client: Client, seconds: float) -> None:
+    """Block the event loop in the very turn in which a request was sent."""
+    while not client._sender.sent:
         await checkpoint()
     block(seconds)
 
@@ -103,9 +103,9 @@ async def test_answers_that_came_while_the_loop_was_blocked_are_returned() -> No
             ) as client,
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(client.request, "m", {})
             tasks.start_soon(client.subscribe, "a")
-            await block_once_sent(client, 2, 0.5)
+            tasks.start_soon(client.request, "m", {})
+            await block_once_sent(client, 0.5)
         assert server.accepted == 1
 
 
@@ -124,7 +124,7 @@ async def test_stalls_hide_no_dead_peer() -> None:
         ) as client:
             with anyio.fail_after(20):
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(block_once_sent, client, 1, 0.2)
+                    tasks.start_soon(block_once_sent, client, 0.2)
                     with pytest.raises(RequestTimeoutError):
                         await client.request("m", timeout=0.1)
                 while server.accepted == 1:
