@@ -34,6 +34,7 @@ EXAMPLES: list[errors.WsfleetError] = [
     errors.RateLimitedError(0.25, "c"),
     errors.JsonRpcError(10028, "too_many_requests", {"wait": 1}),
     errors.InboxOverflowError("c", 1024),
+    errors.UnreadableAnswerError("c", "read_ack"),
     errors.StrayCancellationError("on_event"),
     errors.RecordingError("session.jsonl", 7, "is not a line of a recording"),
     errors.RestartLimitError("c", 10, 60.0),

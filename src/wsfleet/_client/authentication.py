@@ -8,7 +8,9 @@ server that repeats a part of the login is shown without it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -16,18 +18,22 @@ import anyio
 from wsfleet._wire.scrub import without_own_frames
 from wsfleet.errors import SessionRejectedError
 
-from .venue import code_of, words_of
+from .user_code import call
+from .venue import Grant, code_of, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from .dialogue import Dialogue
-    from .venue import Grant, Login
+    from .venue import Login
 
 
 SHORTEST: Final = 1.0
 """Seconds between two logins at least, whatever a venue says of its grants."""
+
+LONGEST: Final = 10 * 365 * 86400.0
+"""Seconds after which a login is renewed at the latest; no timer is asked for more."""
 
 _SHORTEST_SECRET: Final = 6
 """Characters from which a text of a login is taken out of what the server says."""
@@ -43,11 +49,19 @@ class Authentication:
         login: how.
         url: where, without its secrets.
         temporary: numbers of errors after which the same call may succeed later.
+        unread: called with a function that failed to read, and what it raised.
     """
 
-    __slots__ = ("_grant", "_login", "_temporary", "_url")
+    __slots__ = ("_grant", "_login", "_temporary", "_unread", "_url")
 
-    def __init__(self, login: Login, url: str, temporary: frozenset[int]) -> None:
+    def __init__(
+        self,
+        login: Login,
+        url: str,
+        temporary: frozenset[int],
+        unread: Callable[[object, BaseException], object],
+    ) -> None:
+        self._unread = unread
         self._login = login
         self._url = url
         self._temporary = temporary
@@ -80,22 +94,32 @@ class Authentication:
         self, dialogue: Dialogue, grant: Grant | None
     ) -> SessionRejectedError | None:
         """Log in once; return why the server refused, or None where it did not."""
-        call: Mapping[str, Any] = {}
+        message: Mapping[str, Any] = {}
         response: Mapping[str, Any] = {}
         try:
-            call = self._login.request(grant)
-            response = await dialogue.ask(call, self._login.timeout)
+            message = call(self._login.request, grant)
+            response = await dialogue.ask(message, self._login.timeout)
             error = response.get("error")
             if error is not None:
-                words = _without(words_of(error), call)
+                words = words_of(error, partial(_without, message))
                 return _rejection(self._url, "login", code_of(error), words, self._temporary)
-            self._grant = self._login.read(response)
+            self._grant = self._read(response)
         except Exception as exc:  # noqa: BLE001 - raised again
             failure = without_own_frames(exc)
         else:
             return None
-        call = response = {}  # tracebacks may show local variables
+        message = response = {}  # tracebacks may show local variables
         raise failure
+
+    def _read(self, response: Mapping[str, Any]) -> Grant:
+        read = self._login.read
+        try:
+            return _checked(read(response))
+        except BaseException as exc:  # noqa: BLE001 - a user's profile; the attempt fails
+            self._unread(read, exc)
+            detail = f"its answer could not be read ({type(exc).__name__})"
+            failure = without_own_frames(exc)
+            raise SessionRejectedError(self._url, "login", detail, None, True) from failure
 
     async def keep(self, dialogue: Dialogue) -> None:
         """
@@ -103,9 +127,29 @@ class Authentication:
 
         Raises: as `log_in`.
         """
-        while self._grant is not None and self._grant.expires_in is not None:
-            await anyio.sleep(max(self._grant.expires_in * self._login.refresh_at, SHORTEST))
+        while (lifetime := lifetime_of(self._grant)) is not None:
+            await anyio.sleep(max(lifetime * self._login.refresh_at, SHORTEST))
             await self.log_in(dialogue)
+
+
+def _checked(grant: Grant) -> Grant:
+    if not isinstance(grant, Grant):
+        msg = f"a login's read returns a Grant, not {type(grant).__name__}"
+        raise TypeError(msg)
+    return grant
+
+
+def lifetime_of(grant: Grant | None) -> float | None:
+    """
+    Return the seconds for which a login holds, or None for as long as its connection: also
+    where a venue said something that is no time.
+    """
+    seconds: object = None if grant is None else grant.expires_in
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return None
+    if isinstance(seconds, float) and math.isnan(seconds):
+        return None
+    return float(min(max(seconds, 0.0), LONGEST))
 
 
 def refused(
@@ -121,9 +165,9 @@ def _rejection(
     return SessionRejectedError(url, step, words, code, code in temporary)
 
 
-def _without(words: str, call: Mapping[str, Any]) -> str:
+def _without(message: Mapping[str, Any], words: str) -> str:
     """Return a server's words without what they repeat of a login."""
-    private = {name: value for name, value in call.items() if name not in _PUBLIC_MEMBERS}
+    private = {name: value for name, value in message.items() if name not in _PUBLIC_MEMBERS}
     for text in sorted(set(_texts(private)), key=len, reverse=True):
         words = words.replace(text, "***")
     return words

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
+from .callables import refuse_coroutine
 from .heartbeat import HeartbeatRecord, Watchful
+from .heartbeats import ClientPing, ServerBeat
 from .latency import LatencyWindow
 from .pulse import Pulse
 
@@ -27,11 +29,19 @@ class Beats:
         heartbeats: those of the configuration and of the venue.
         interval: seconds, the client's `heartbeat_interval`.
         size: round trips that are remembered.
+        unread: called with a function that failed to read, and what it raised.
     """
 
-    __slots__ = ("_heartbeats", "_interval", "_present", "_watchful", "record")
+    __slots__ = ("_heartbeats", "_interval", "_present", "_unread", "_watchful", "record")
 
-    def __init__(self, heartbeats: Sequence[Heartbeat], interval: float, size: int) -> None:
+    def __init__(
+        self,
+        heartbeats: Sequence[Heartbeat],
+        interval: float,
+        size: int,
+        unread: Callable[[object, BaseException], object],
+    ) -> None:
+        self._unread = unread
         self.record: HeartbeatRecord = HeartbeatRecord(LatencyWindow(size))
         self._heartbeats = heartbeats
         self._interval = interval
@@ -69,9 +79,16 @@ class Beats:
     def takes(self, data: Any) -> bool:
         """Take a message that is one of the heartbeats'; False when it is none's."""
         for heartbeat, pulse in self._watchful:
-            if heartbeat.takes(data):
-                pulse.take(data)
-                return True
+            try:
+                taken = heartbeat.takes(data)
+                if not taken:
+                    continue
+                refuse_coroutine(taken)
+            except BaseException as exc:  # noqa: BLE001 - a user's heartbeat; the message is not its own
+                self._unread(_reader_of(heartbeat), exc)
+                continue
+            pulse.take(data)
+            return True
         return False
 
     def health(self, now: float) -> HeartbeatHealth | None:
@@ -80,6 +97,16 @@ class Beats:
             return None
         kinds = [type(heartbeat).__name__ for heartbeat in self._heartbeats]
         return self.record.health(kinds, now)
+
+
+def _reader_of(heartbeat: Watchful) -> object:
+    """Return the function that reads for a heartbeat: a user's, where there is one."""
+    for name in ("answer", "expects"):
+        if isinstance(heartbeat, ClientPing | ServerBeat):
+            function = getattr(heartbeat, name, None)
+            if callable(function):
+                return function
+    return heartbeat.takes
 
 
 def _is_watchful(heartbeat: Heartbeat) -> TypeGuard[Watchful]:

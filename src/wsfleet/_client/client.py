@@ -107,6 +107,7 @@ class Client(Gauges):
             config.venue,
             restore=config.restore_subscriptions,
             crashed=life.crash,
+            unread=life.failures.add,
         )
         self.inbox: Inbox = Inbox(
             config.inbox_size,
@@ -130,6 +131,7 @@ class Client(Gauges):
             handler,
             decode=config.decode,
             crashed=self._handler_failed,
+            unread=life.failures.add,
             ponged=life.beats.on_pong,
             watch=watcher(self._subscriptions, life.beats, by_id=config.venue.by_id),
         )
@@ -139,7 +141,11 @@ class Client(Gauges):
             requests=self._requests,
             limiter=limiter,
             preparation=Preparation(
-                life.url, config.venue, self._subscriptions, config.request_timeout
+                life.url,
+                config.venue,
+                self._subscriptions,
+                config.request_timeout,
+                life.failures.add,
             ),
             channels=self._subscriptions.channels,
             lost=self._lost,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from .callables import is_async_callable, refuse_coroutine
-from .events import Binary, Event, Gap, Handler, ProtocolError, UnmatchedResponse
+from .events import Binary, Event, Gap, Handler, Message, ProtocolError, UnmatchedResponse
 from .messages import decode_json_text, is_response, json_or_text, read_envelope
 from .speedups import StraightDelivery
 
@@ -34,6 +34,8 @@ class Delivery(StraightDelivery):
         handler: a user's, or None.
         decode: what text becomes.
         crashed: called with whatever a handler let out.
+        unread: called with `decode` when it fails, and with what it raised; returns whether the
+            text is to be delivered as it is.
         ponged: called with the payload of each pong.
         watch: shown each text message, decoded; those that it takes are delivered to nobody.
     """
@@ -42,6 +44,7 @@ class Delivery(StraightDelivery):
         "_gap",
         "_plainly",
         "_tell",
+        "_unread",
         "_unwatched",
         "_watch",
         "awaits_handler",
@@ -57,6 +60,7 @@ class Delivery(StraightDelivery):
         *,
         decode: DecodeLike,
         crashed: Callable[[BaseException], None],
+        unread: Callable[[object, BaseException], bool],
         ponged: Callable[[bytes], None],
         watch: Callable[[Any], bool] | None,
     ) -> None:
@@ -69,6 +73,7 @@ class Delivery(StraightDelivery):
         self.on_text: Callable[[Any], None] = self.on_json
         if decode != "json":
             self.on_text = self.on_raw if decode == "raw" else self.on_undecoded
+        self._unread = unread
         self._unwatched = self.on_text
         self._watch = watch
         if watch is not None:
@@ -100,11 +105,7 @@ class Delivery(StraightDelivery):
     def _is_taken(self, data: Any) -> bool:
         """Show a message to who watches; whether it is for nobody else."""
         assert self._watch is not None
-        try:
-            taken = self._watch(data)
-        except Exception as exc:  # noqa: BLE001 - a user's heartbeat or venue; it reaches the owner
-            self._crashed(exc)
-            taken = True
+        taken = self._watch(data)
         self.received += taken
         return taken
 
@@ -128,6 +129,10 @@ class Delivery(StraightDelivery):
             return self._correlation.resolve(envelope.id, decode_json_text(text))
         # One of ours that comes too late is no user's, and may hold a token.
         return envelope.is_response and self._correlation.is_own(envelope.id)
+
+    def _undecoded(self, text: str, error: BaseException) -> None:
+        if self._unread(self._decode, error):
+            self._deliver(Message(text))
 
     def on_binary(self, data: bytes) -> None:
         """Deliver a binary message."""

@@ -16,6 +16,7 @@ from wsfleet.errors import NotConnectedError, RateLimitedError
 
 from .deadline import Deadline
 from .messages import outgoing
+from .user_code import UserCode, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,8 @@ class Dialogue:
             RateLimitedError: its turn does not come in time.
         """
         if self._limiter is not None:
-            await self._limiter.acquire(message, timeout)
+            with UserCode(self._limiter.acquire):
+                await self._limiter.acquire(message, timeout)
         if self._connection.full:
             with anyio.fail_after(timeout):
                 await self._connection.room()
@@ -161,6 +163,6 @@ class Dialogue:
         if self._limiter is None:
             return
         try:
-            self._limiter.acquire_nowait(message)
+            call(self._limiter.acquire_nowait, message)
         except RateLimitedError:
-            self._limiter.spend()
+            call(self._limiter.spend)

@@ -32,6 +32,7 @@ from .gate import count_control, turn_to_connect
 from .interruption import Interruption
 from .loss import ended, refused, unprepared
 from .reading import Reading
+from .reading_failures import ReadingFailures
 from .session import Session
 from .states import Phase, Step, after, level_of
 from .user_code import crash_of, is_exit, sole, unless_cancelled
@@ -70,8 +71,12 @@ class Life(Availability):
         super().__init__(name)
         self.owner: Owner
         self.current: Connection | None = None  # in use, or being prepared
+        self.failures: ReadingFailures = ReadingFailures(self)
         self.beats: Beats = Beats(
-            config.heartbeats(), config.heartbeat_interval, config.latency_buffer_size
+            config.heartbeats(),
+            config.heartbeat_interval,
+            config.latency_buffer_size,
+            self.failures.add,
         )
         self.reading: Reading = Reading()
         self.watchers: list[Watcher] = []
@@ -275,6 +280,7 @@ class Life(Availability):
         count_control(connection, owner.limiter, self.crash)
         self.current = self.new_waiter.grace.connection = connection
         self._waiting = None
+        self.failures.begin()
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)
         owner.delivery.await_gap(self._interruption.gap if self._interruption.lasts else None)

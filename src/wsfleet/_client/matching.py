@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from .callables import refuse_coroutine
+
 Matcher: TypeAlias = str | Mapping[str, Any] | Callable[[Any], object]
 """
 Tells one kind of message: a str equals it, a mapping is part of it (mappings in it, too), a
@@ -18,7 +20,9 @@ def matches(matcher: Matcher, data: Any) -> bool:
         return contains(data, matcher)
     if isinstance(matcher, str):
         return bool(data == matcher)
-    return bool(matcher(data))
+    found = matcher(data)
+    refuse_coroutine(found)
+    return bool(found)
 
 
 def contains(whole: Any, part: Any) -> bool:

@@ -12,6 +12,8 @@ from wsfleet._wire.offering import PIECE
 from wsfleet._wire.scrub import encode_error, without_own_frames
 from wsfleet.errors import JsonRpcError
 
+from .words import number_of, words
+
 if TYPE_CHECKING:
     from .correlation import RequestId
 
@@ -219,8 +221,16 @@ def result_of(response: Any, temporary: frozenset[int] = frozenset()) -> Any:
     error = response.get("error")
     if error is None:
         return response.get("result")
-    if not isinstance(error, dict):
-        raise JsonRpcError(0, str(error))
-    raised = JsonRpcError(error.get("code", 0), error.get("message", ""), error.get("data"))
+    raised = _json_rpc_error(error)
     raised.recoverable = raised.code in temporary
     raise raised
+
+
+def _json_rpc_error(error: object) -> JsonRpcError:
+    """Make an error of whatever a server put there (JSON-RPC 2.0 section 5.1 is a wish)."""
+    if not isinstance(error, dict):
+        return JsonRpcError(0, words(error))
+    code, message = number_of(error.get("code", 0)), error.get("message", "")
+    if code is None or not isinstance(message, str):
+        return JsonRpcError(code or 0, words(message), error)
+    return JsonRpcError(code, message, error.get("data"))

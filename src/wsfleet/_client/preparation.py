@@ -9,14 +9,24 @@ Rule 2: every step has a deadline of its own.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsfleet.errors import ConnectTimeoutError, RateLimitedError
+from wsfleet.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    RateLimitedError,
+    SendError,
+    SessionRejectedError,
+    WsfleetError,
+)
 
 from .authentication import Authentication, refused
+from .user_code import raised_by_user
+from .words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from .dialogue import Dialogue
     from .subscriptions import Subscriptions
@@ -47,19 +57,27 @@ class Preparation:
         venue: what it wants.
         subscriptions: to be restored.
         timeout: seconds for each call and each batch of channels.
+        unread: called with a function that failed to read, and what it raised.
     """
 
     __slots__ = ("_authentication", "_subscriptions", "_timeout", "_url", "_venue")
 
     def __init__(
-        self, url: str, venue: Venue, subscriptions: Subscriptions, timeout: float
+        self,
+        url: str,
+        venue: Venue,
+        subscriptions: Subscriptions,
+        timeout: float,
+        unread: Callable[[object, BaseException], object],
     ) -> None:
         self._url = url
         self._venue = venue
         self._subscriptions = subscriptions
         self._timeout = timeout
         self._authentication = (
-            None if venue.login is None else Authentication(venue.login, url, venue.temporary)
+            None
+            if venue.login is None
+            else Authentication(venue.login, url, venue.temporary, unread)
         )
 
     @property
@@ -99,11 +117,26 @@ class Preparation:
             SendError: the connection has ended.
         """
         if self._authentication is not None:
-            await self._authentication.keep(dialogue)
+            with self._boundary("login"):
+                await self._authentication.keep(dialogue)
+
+    @contextmanager
+    def _boundary(self, step: str) -> Iterator[None]:
+        """Refuse the session for what was raised by what the server sent."""
+        try:
+            yield
+        except (ConnectError, SendError, TimeoutError):
+            raise
+        except Exception as exc:
+            if raised_by_user(exc):
+                raise
+            detail = str(exc) if isinstance(exc, WsfleetError) else type(exc).__name__
+            raise SessionRejectedError(self._url, step, detail, None, True) from exc
 
     async def _within(self, step: str, doing: Awaitable[Any]) -> Any:
         try:
-            return await doing
+            with self._boundary(step):
+                return await doing
         except TimeoutError:
             detail = f"{step} had no answer in time"
         except RateLimitedError as error:
@@ -120,4 +153,4 @@ class Preparation:
 
 
 def _name_of(call: Call) -> str:
-    return str(call.get("method", "a call"))
+    return words(call.get("method", "a call"))

@@ -13,7 +13,9 @@ import anyio
 from wsfleet._wire.frames import CloseCode
 from wsfleet.errors import ConnectError, RateLimitedError, SendError, WsfleetError
 
-from .user_code import crash_of
+from .heartbeat import PingPong
+from .heartbeats import ClientPing, JsonRpcHeartbeat, ServerBeat
+from .user_code import crash_of, raised_by_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,10 +170,21 @@ class Session:
             await heartbeat.run(pulse)
         except SendError:
             return  # the connection has ended, and its end says why
-        except WsfleetError as error:
-            reason = f"heartbeat refused: {error}"
         except BaseException as exc:  # noqa: BLE001 - may be a user's heartbeat; it reaches the owner
-            self._owner.crash(crash_of(exc, heartbeat.run))
-            return
+            if not _is_of_the_server(exc, heartbeat):
+                self._owner.crash(crash_of(exc, heartbeat.run))
+                return
+            refusal = str(exc) if isinstance(exc, WsfleetError) else type(exc).__name__
+            reason = f"heartbeat refused: {refusal}"
         self._owner.on_dead()
         self._connection.abort(reason)
+
+
+_OURS = (PingPong, JsonRpcHeartbeat, ClientPing, ServerBeat)
+
+
+def _is_of_the_server(error: BaseException, heartbeat: Heartbeat) -> bool:
+    """Whether a heartbeat raised because of what the server sent, and not because of a user."""
+    if not isinstance(error, Exception) or raised_by_user(error):
+        return False
+    return isinstance(error, WsfleetError) or type(heartbeat) in _OURS

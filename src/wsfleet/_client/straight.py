@@ -29,7 +29,7 @@ class StraightDelivery:
         correlation: the requests in flight.
         take: takes events; what it returns is looked at, as a coroutine would be a mistake.
         decode: makes of a text what is delivered (`on_undecoded`).
-        crashed: called with what `take` or `decode` raised.
+        crashed: called with whatever `take` let out.
     """
 
     __slots__ = ("_correlation", "_crashed", "_decode", "_take", "_waiting", "received")
@@ -81,7 +81,12 @@ class StraightDelivery:
             return
         try:
             assert self._decode is not None
-            result = self._take(Message(self._decode(text)))
+            data = self._decode(text)
+        except BaseException as exc:  # noqa: BLE001 - a user's code; the text is not understood
+            self._undecoded(text, exc)
+            return
+        try:
+            result = self._take(Message(data))
             if result is not None:
                 refuse_coroutine(result)
         except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
@@ -95,4 +100,8 @@ class StraightDelivery:
 
     def _resolve(self, text: str) -> bool:
         """Whether a text is a response to a request in flight, and was dealt with as one."""
+        raise NotImplementedError
+
+    def _undecoded(self, text: str, error: BaseException) -> None:
+        """Deal with a text that `decode` failed to decode."""
         raise NotImplementedError

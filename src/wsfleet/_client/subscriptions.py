@@ -24,9 +24,12 @@ from wsfleet.errors import (
     RateLimitedError,
     RequestTimeoutError,
     SubscriptionRejectedError,
+    UnreadableAnswerError,
 )
 
 from .channels import Channels
+from .user_code import call, crash_of, name_of
+from .venue import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,6 +55,7 @@ class Subscriptions:
         venue: how to ask, and what answers mean.
         restore: whether channels outlive a connection.
         crashed: called with what a user's profile raised where nobody waits.
+        unread: called with a function that failed to read, and what it raised.
     """
 
     __slots__ = (
@@ -61,6 +65,7 @@ class Subscriptions:
         "_late",
         "_open",
         "_restore",
+        "_unread",
         "_venue",
         "channels",
     )
@@ -71,13 +76,15 @@ class Subscriptions:
         venue: Venue,
         *,
         restore: bool,
-        crashed: Callable[[Exception], None],
+        crashed: Callable[[BaseException], None],
+        unread: Callable[[object, BaseException], object],
     ) -> None:
         self.channels: Channels = Channels()
         self._client = client
         self._venue = venue
         self._restore = restore
         self._crashed = crashed
+        self._unread = unread
         self._changes = Changes()
         self._open: dict[_Question, None] = {}  # those of a venue that answers without ids
         self._late: dict[_Question, None] = {}
@@ -93,7 +100,7 @@ class Subscriptions:
                 deadline = dialogue.deadline(timeout)
                 while claim.error is None and not self.channels.settled(claim.names):
                     if unasked := self.channels.unasked(claim.names):
-                        batch = self._venue.first_batch(unasked)
+                        batch = call(self._venue.first_batch, unasked)
                         await self._ask(_Question(batch, dialogue), deadline, timeout)
                     else:
                         await deadline.wait(self._changes.next)
@@ -123,7 +130,7 @@ class Subscriptions:
             with self._named("unsubscribe", timeout):
                 deadline = dialogue.deadline(timeout)
                 while untold := self.channels.untold(removal):
-                    batch = self._venue.first_batch(untold, remove=True)
+                    batch = call(partial(self._venue.first_batch, remove=True), untold)
                     await self._ask(_Question(batch, dialogue, told), deadline, timeout)
         except BaseException:
             self.channels.take_back(removal, told)
@@ -159,7 +166,7 @@ class Subscriptions:
         """
         held = self.channels.held()
         while unasked := self.channels.unasked(held):
-            batch = self._venue.first_batch(unasked)
+            batch = call(self._venue.first_batch, unasked)
             deadline = dialogue.deadline(timeout)
             await self._ask(_Question(batch, dialogue), deadline, timeout)
             if self._venue.pause and self.channels.unasked(held):
@@ -259,10 +266,15 @@ class Subscriptions:
 
     def _read(self, question: _Question, message: Any) -> bool:
         """Take in what a message says about a question; False when it says nothing."""
+        read = self._venue.read_ack
         try:
-            ack = self._venue.read_ack(question.batch, message)
-        except Exception as exc:  # noqa: BLE001 - a user's profile; it reaches who asked
-            self._fail(question, exc)
+            ack = checked(read(question.batch, message))
+        except BaseException as exc:  # noqa: BLE001 - a user's profile; it reaches who asked
+            self._unread(read, exc)
+            if self._venue.by_id:  # else it may answer another question, or none
+                error = UnreadableAnswerError(self._client, name_of(read))
+                error.__cause__ = exc
+                self._fail(question, error)
             return False
         if ack is None:
             return False
@@ -285,8 +297,8 @@ class Subscriptions:
         try:
             for batch in self._venue.batches(names, remove=True):
                 dialogue.say(batch.message, by_id=self._venue.by_id)
-        except Exception as exc:  # noqa: BLE001 - a user's profile or limiter; it reaches the owner
-            self._crashed(exc)
+        except BaseException as exc:  # noqa: BLE001 - a user's profile or limiter; it reaches the owner
+            self._crashed(crash_of(exc, self._venue.unsubscribe, is_sync=True))
 
 
 def channel_names(channels: str | Iterable[str]) -> tuple[str, ...]:

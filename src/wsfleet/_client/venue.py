@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from wsfleet.errors import ConfigError
 
 from .checks import LONGEST
+from .words import number_of, words
 
 if TYPE_CHECKING:
     from .heartbeat import Heartbeat
@@ -149,18 +150,39 @@ def json_rpc_ack(
     return Ack(confirmed=named, rejected=dict.fromkeys(missing, NOT_IN_ANSWER))
 
 
+def checked(ack: Ack | None) -> Ack | None:
+    """
+    Return what a profile's `read_ack` returned, with members of the types that it promises.
+
+    Raises:
+        TypeError: it is no `Ack`, or a member of it can be nothing of the kind.
+    """
+    if ack is None:
+        return None
+    if not isinstance(ack, Ack):
+        msg = f"read_ack returns an Ack or None, not {type(ack).__name__}"
+        raise TypeError(msg)
+    rejected = {name: words(why) for name, why in dict(ack.rejected).items()}
+    return Ack(frozenset(ack.confirmed), rejected, frozenset(ack.postponed))
+
+
 def code_of(error: object) -> int | None:
     """Return the number of a JSON-RPC error, if it has one."""
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) else None
+    return number_of(error.get("code")) if isinstance(error, dict) else None
 
 
-def words_of(error: object) -> str:
-    """Return a JSON-RPC error in words."""
+def words_of(error: object, hide: Callable[[str], str] | None = None) -> str:
+    """
+    Return a JSON-RPC error in words.
+
+    Args:
+        error: what the server sent.
+        hide: takes secrets out of a text.
+    """
     if not isinstance(error, dict):
-        return str(error)
-    code, message = error.get("code"), error.get("message", "")
-    return f"{message} ({code})" if message else f"error {code}"
+        return words(error, hide)
+    code, message = words(error.get("code"), hide), error.get("message", "")
+    return f"{words(message, hide)} ({code})" if message else f"error {code}"
 
 
 _SUBSCRIBE: Final = json_rpc_batches("subscribe")

@@ -144,6 +144,12 @@ OURS: Final[Mapping[type[errors.WsfleetError], Row]] = {
             "or drops."
         )
     ),
+    errors.UnreadableAnswerError: Row(
+        Advice(
+            "Correct the function of the profile given as `venue`; its cause shows what the "
+            "function raised. Ask the server what became of the call."
+        )
+    ),
     errors.StrayCancellationError: Row(
         Advice(
             "Catch `CancelledError` around what that function awaits; its cause shows where it "

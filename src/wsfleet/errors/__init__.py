@@ -22,6 +22,7 @@ Everything that wsfleet raises.
     +-- SubscriptionRejectedError
     +-- InboxOverflowError
     +-- StrayCancellationError
+    +-- UnreadableAnswerError
     +-- RecordingError
     +-- RestartLimitError
 
@@ -50,6 +51,7 @@ from .living import (
     RestartLimitError,
     StrayCancellationError,
     SubscriptionRejectedError,
+    UnreadableAnswerError,
 )
 from .sending import (
     DisconnectedError,
@@ -85,6 +87,7 @@ __all__ = [
     "StrayCancellationError",
     "SubscriptionRejectedError",
     "TlsError",
+    "UnreadableAnswerError",
     "WsfleetError",
 ]
 

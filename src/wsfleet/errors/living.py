@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .base import WsfleetError
 
@@ -10,14 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+_MOST: Final = 1000
+"""Characters of a server's message that an error shows."""
+
+
 class JsonRpcError(WsfleetError):
     """
     The server answered a request with an error (JSON-RPC 2.0 section 5.1).
 
     Attributes:
-        code: the error's number.
+        code: the error's number; 0 where the server gave none, or one that is no integer.
         message: its short description.
-        data: whatever else the server said, or None.
+        data: whatever else the server said, or None; the whole error object where its `code` is
+            no integer or its `message` no text.
     """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -27,7 +32,9 @@ class JsonRpcError(WsfleetError):
         self.data = data
 
     def __str__(self) -> str:
-        return f"the server answered with error {self.code}: {self.message}"
+        message = str(self.message)
+        shown = message if len(message) <= _MOST else f"{message[:_MOST]}..."
+        return f"the server answered with error {self.code}: {shown}"
 
 
 class SubscriptionRejectedError(WsfleetError):
@@ -74,6 +81,32 @@ class InboxOverflowError(WsfleetError):
         return (
             f"the inbox of {self.client} was full ({self.size} events): "
             "take events faster, or choose another inbox_size or overflow policy"
+        )
+
+
+class UnreadableAnswerError(WsfleetError):
+    """
+    The server answered, but a function of the venue's profile failed to read the answer;
+    whether the server did what it was asked is unknown.
+
+    What the function raised is its `__cause__`.
+
+    Attributes:
+        client: the client's name.
+        function: the function's name.
+    """
+
+    recoverable: bool = True
+
+    def __init__(self, client: str, function: str) -> None:
+        super().__init__(client, function)
+        self.client = client
+        self.function = function
+
+    def __str__(self) -> str:
+        return (
+            f"{self.client}: {self.function} failed to read the server's answer, whose outcome "
+            "is unknown: correct that function (see the cause)"
         )
 
 

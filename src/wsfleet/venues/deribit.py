@@ -188,6 +188,6 @@ def _granted(response: Mapping[str, Any], *, portable: bool) -> Grant:
     token, seconds = known.get("refresh_token"), known.get("expires_in")
     return Grant(
         refresh_token=token if isinstance(token, str) else None,
-        expires_in=seconds if isinstance(seconds, int | float) else None,
+        expires_in=seconds,
         portable=portable,
     )

@@ -89,14 +89,33 @@ async def test_text_can_be_left_alone_or_decoded_by_the_user(network: FakeNetwor
         assert got == [Message(expected)]
 
 
-async def test_a_decoder_that_raises_is_a_crash(network: FakeNetwork) -> None:
-    """What a user's decode raises reaches the owner, as a handler's error does."""
-    with pytest.raises(ValueError, match="invalid literal"):
-        async with connect(URL, opener=network, decode=int):
-            network.server().link.send("x")
-            await anyio.sleep_forever()
+async def test_a_text_that_cannot_be_decoded_stays_text(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """A function that fails to decode is logged once a connection; the client goes on."""
+    got: list[Any] = []
+    async with connect(URL, opener=network, decode=int, handler=got.append, retry_delay=0.0):
+        for text in ("x", "1", "secret"):
+            network.server().link.send(text)
+        network.server().link.drop()
+        await anyio.sleep(1)
+        network.server().link.send("y")
 
-    assert network.server().link.goodbye == (1011, "the client's handler failed")
+    texts = [event for event in got if isinstance(event, Message)]
+    assert texts == [Message("x"), Message(1), Message("secret"), Message("y")]
+    failures = [e for e in log_entries if e["event"] == "venue.function_failed"]
+    assert failures == [
+        {
+            "event": "venue.function_failed",
+            "log_level": "warning",
+            "client": failures[0]["client"],
+            "url": URL,
+            "generation": generation,
+            "function": "int",
+            "error_type": "ValueError",
+        }
+        for generation in (1, 2)
+    ]
 
 
 async def test_an_async_handler_gets_one_event_after_the_other(network: FakeNetwork) -> None:

@@ -235,8 +235,10 @@ async def test_several_heartbeats(network: FakeNetwork, venue: FakeVenue) -> Non
         assert client.get_heartbeat_health() is None
 
 
-async def test_what_a_heartbeat_of_ones_own_is_shown(network: FakeNetwork) -> None:
-    """`takes` decides what a heartbeat gets; what it raises is a crash."""
+async def test_what_a_heartbeat_of_ones_own_is_shown(
+    network: FakeNetwork, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """`takes` decides what a heartbeat gets; a message that it fails on is the user's."""
 
     @dataclass
     class Broken:
@@ -247,12 +249,47 @@ async def test_what_a_heartbeat_of_ones_own_is_shown(network: FakeNetwork) -> No
             assert await pulse.next(5.0) == {"kind": "beat"}
             await anyio.sleep_forever()
 
-    with pytest.raises(TypeError):
-        async with connect(URL, opener=network, heartbeat=Broken()):
-            network.server().link.send({"kind": "beat"})
+    got: list[Any] = []
+    async with connect(URL, opener=network, heartbeat=Broken(), handler=got.append) as client:
+        network.server().link.send({"kind": "beat"})
+        await anyio.sleep(1)
+        network.server().link.send(7)
+        await anyio.sleep(1)
+        assert client.get_state() == "connected"
+    assert got == [Message(7)]
+    failures = [e for e in log_entries if e["event"] == "venue.function_failed"]
+    assert [e["function"].rpartition(".")[2] for e in failures] == ["takes"]
+
+
+@pytest.mark.parametrize("kind", ["ping", "beat"])
+async def test_a_matcher_that_raises_matches_nothing(
+    network: FakeNetwork, kind: str, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """The message is the user's, and the log names the function."""
+
+    def broken(data: Any) -> bool:
+        return bool(data["kind"])
+
+    def never_awaited(_: Any) -> Any:
+        async def answer() -> bool:
+            return True
+
+        return answer()
+
+    for function in (broken, never_awaited):
+        got: list[Any] = []
+        heartbeat = (
+            ClientPing(message="ping", answer=function, interval=60.0)
+            if kind == "ping"
+            else ServerBeat(expects=function, timeout=60.0)
+        )
+        async with connect(URL, opener=network, heartbeat=heartbeat, handler=got.append):
+            network.server().link.send([7])
+            network.server().link.send([8])
             await anyio.sleep(1)
-            network.server().link.send(7)
-            await anyio.sleep_forever()
+        assert got == [Message([7]), Message([8])]
+    failures = [e for e in log_entries if e["event"] == "venue.function_failed"]
+    assert [e["function"].rpartition(".")[2] for e in failures] == ["broken", "never_awaited"]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +311,7 @@ async def test_nonsense_is_refused(make: Any) -> None:
 
 def test_no_connection_no_beat() -> None:
     """While there is no connection, no message is a heartbeat's."""
-    beats = Beats([PingPong(), TESTED], interval=30.0, size=10)
+    beats = Beats([PingPong(), TESTED], interval=30.0, size=10, unread=print)
 
     assert beats.watchful
     assert not beats.takes(BEAT)

@@ -399,16 +399,63 @@ async def test_errors_say_whether_they_heal(network: FakeNetwork, venue: FakeVen
             assert (caught.value.code, caught.value.recoverable) == (code, heals)
 
 
-async def test_a_profile_with_a_bug_is_a_crash(network: FakeNetwork, venue: FakeVenue) -> None:
-    """What a user's login raises reaches the owner."""
+async def test_a_request_with_a_bug_is_a_crash(network: FakeNetwork, venue: FakeVenue) -> None:
+    """What a user's login raises before anything is sent reaches the owner."""
 
-    def read(_: Any) -> Grant:
+    def request(_: Any) -> dict[str, Any]:
         raise LookupError
 
-    login = Login(request=lambda _: {"method": "public/auth"}, read=read)
+    login = Login(request=request, read=lambda _: Grant())
     with pytest.raises(LookupError):
         async with connect(URL, opener=network, venue=Venue(login=login)):
             pytest.fail("it never connected")
+
+
+@pytest.mark.parametrize("result", ["raise", "no grant"])
+async def test_a_login_that_cannot_be_read_fails_the_attempt(
+    network: FakeNetwork,
+    venue: FakeVenue,
+    result: str,
+    log_entries: list[MutableMapping[str, Any]],
+) -> None:
+    """An answer that the profile fails to read is one more attempt that failed."""
+    answers = iter([True, True, False])
+
+    def read(_: Any) -> Any:
+        if next(answers):
+            if result == "raise":
+                raise LookupError
+            return None
+        return Grant()
+
+    login = Login(request=lambda _: {"method": "public/auth"}, read=read)
+    async with connect(
+        URL, opener=network, venue=Venue(login=login), retry_delay=0.1
+    ) as client:
+        assert client.get_state() == "connected"
+    failures = [e for e in log_entries if e["event"] == "venue.function_failed"]
+    assert [e["function"].rpartition(".")[2] for e in failures] == ["read", "read"]
+    scheduled = [e for e in log_entries if e["event"] == "client.reconnect_scheduled"]
+    assert all("could not be read" in e["error"] for e in scheduled)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [float("nan"), -1.0, "3600", 10**400, [1], {}, True, float("inf"), None],
+    ids=lambda seconds: str(seconds)[:5],
+)
+async def test_whatever_a_venue_says_of_a_logins_life(
+    network: FakeNetwork, venue: FakeVenue, seconds: Any
+) -> None:
+    """A lifetime that is none ends nothing; one that is over means a login each second."""
+    login = Login(
+        request=lambda _: {"method": "public/auth"}, read=lambda _: Grant(expires_in=seconds)
+    )
+    async with connect(URL, opener=network, venue=Venue(login=login)) as client:
+        await anyio.sleep(9.5)
+        assert client.get_state() == "connected"
+        assert len(venue.server.links) == 1
+        assert venue.methods().count("public/auth") == (10 if seconds == -1.0 else 1)
 
 
 @pytest.mark.parametrize(

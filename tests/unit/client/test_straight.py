@@ -48,6 +48,9 @@ class Log:
                 log.append(("resolve", text))
                 return "mine" in text
 
+            def _undecoded(self, text: str, error: BaseException) -> None:
+                log.append(("undecoded", text, type(error), self._decode is decode))
+
         self.log = log
         self.requests = requests
         self.delivery: straight.StraightDelivery = Delivery(

@@ -14,6 +14,7 @@ from wsfleet.errors import (
     RateLimitedError,
     RequestTimeoutError,
     SubscriptionRejectedError,
+    UnreadableAnswerError,
 )
 from wsfleet.venues import Ack, Batch, Venue
 
@@ -541,20 +542,29 @@ async def test_a_loss_ends_waiting_for_an_echo(network: FakeNetwork) -> None:
 
 
 @pytest.mark.parametrize("by_id", [True, False])
+@pytest.mark.parametrize("broken", ["raises", "bad", "none"])
 async def test_a_profile_with_a_bug_tells_who_asked(
-    network: FakeNetwork, venue: FakeVenue, by_id: bool
+    network: FakeNetwork, venue: FakeVenue, by_id: bool, broken: str
 ) -> None:
-    """What a user's read_ack raises comes out of the call that it concerns."""
+    """
+    A call whose answer a profile fails to read says so; a message without an id that it fails
+    on may answer nothing, and the call waits on.
+    """
 
-    def explode(_: Batch, __: Any) -> Ack:
-        raise LookupError
+    def explode(_: Batch, __: Any) -> Any:
+        if broken == "raises":
+            raise LookupError
+        return Ack(confirmed=[[]]) if broken == "bad" else "no ack"  # type: ignore[arg-type]
 
+    expected: type[Exception] = UnreadableAnswerError if by_id else RequestTimeoutError
     profile = Venue(read_ack=explode, by_id=by_id)
+    if not by_id:
+        venue.server.answer = None
     async with connect(URL, opener=network, venue=profile) as client:
         async with anyio.create_task_group() as tasks:
 
             async def subscribe() -> None:
-                with pytest.raises(LookupError):
+                with pytest.raises(expected):
                     await client.subscribe("a")
 
             tasks.start_soon(subscribe)

@@ -5,7 +5,7 @@
 #include "speedups.h"
 
 static PyObject *name_answers, *name_method, *name_set, *name_resolve, *name_asked, *name_id,
-    *quoted_id;
+    *name_undecoded, *quoted_id;
 static PyObject *message_type, *refuse_coroutine, *own;
 
 typedef struct {
@@ -18,19 +18,38 @@ typedef struct {
     Py_ssize_t received;
 } Delivery;
 
-/* Tell the owner of whatever a user's code let out. */
+/* Take the error that is set. */
 static PyObject *
-crash(Delivery *self)
+caught(void)
 {
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     PyErr_NormalizeException(&type, &error, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
-    PyObject *done = PyObject_CallOneArg(self->crashed, error);
     Py_XDECREF(type);
-    Py_XDECREF(error);
     Py_XDECREF(traceback);
+    return error;
+}
+
+/* Tell the owner of whatever a user's code let out. */
+static PyObject *
+crash(Delivery *self)
+{
+    PyObject *error = caught();
+    PyObject *done = PyObject_CallOneArg(self->crashed, error);
+    Py_DECREF(error);
+    return done;
+}
+
+/* Have the subclass deal with a text that the user's function failed to decode. */
+static PyObject *
+undecoded(Delivery *self, PyObject *text)
+{
+    PyObject *error = caught();
+    PyObject *done =
+        PyObject_CallMethodObjArgs((PyObject *)self, name_undecoded, text, error, NULL);
+    Py_DECREF(error);
     return done;
 }
 
@@ -139,7 +158,7 @@ take_text(Delivery *self, PyObject *text, int is_decoded)
         return hand_out(self, text);
     PyObject *data = PyObject_CallOneArg(self->decode, text);
     if (data == NULL)
-        return crash(self);
+        return undecoded(self, text);
     PyObject *done = hand_out(self, data);
     Py_DECREF(data);
     return done;
@@ -219,6 +238,7 @@ delivery_dealloc(Delivery *self)
 static PyMemberDef delivery_members[] = {
     {"_correlation", T_OBJECT_EX, offsetof(Delivery, correlation), READONLY, NULL},
     {"_take", T_OBJECT_EX, offsetof(Delivery, take), 0, NULL},
+    {"_decode", T_OBJECT_EX, offsetof(Delivery, decode), READONLY, NULL},
     {"_crashed", T_OBJECT_EX, offsetof(Delivery, crashed), READONLY, NULL},
     {"received", T_PYSSIZET, offsetof(Delivery, received), 0, NULL},
     {NULL},
@@ -252,6 +272,7 @@ set_up_delivery(void)
     name_answers = PyUnicode_InternFromString("_answers");
     name_resolve = PyUnicode_InternFromString("_resolve");
     name_asked = PyUnicode_InternFromString("asked");
+    name_undecoded = PyUnicode_InternFromString("_undecoded");
     name_method = PyUnicode_InternFromString("method");
     name_set = PyUnicode_InternFromString("set");
     name_id = PyUnicode_InternFromString("id");
@@ -259,7 +280,7 @@ set_up_delivery(void)
     message_type = from_python("wsfleet._client.events", "Message");
     refuse_coroutine = from_python("wsfleet._client.callables", "refuse_coroutine");
     own = from_python("wsfleet._client.correlation", "OWN");
-    if (!name_answers || !name_method || !name_set || !name_resolve || !name_asked || !name_id ||
+    if (!name_undecoded || !name_answers || !name_method || !name_set || !name_resolve || !name_asked || !name_id ||
         !quoted_id || !message_type || !refuse_coroutine || !own)
         return -1;
     return PyType_Ready(&StraightDelivery);
