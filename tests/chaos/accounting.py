@@ -24,6 +24,9 @@ ALLOWANCE: Final = 0.1
 DELIVERY: Final = 0.2
 """Seconds that a server has to read what was handed to a sound connection."""
 
+NOTICED: Final = 2.0
+"""Seconds after which a client knows at the latest that a server has ended a connection."""
+
 
 class Ending(Enum):
     """What became of one request."""
@@ -182,14 +185,15 @@ def _links_of(outcome: Outcome, evidence: Evidence) -> list[Link]:
         link
         for link in evidence.log.links
         if outcome.client in {None, link.client}
-        and link.open_between(outcome.began, outcome.ended)
+        and link.open_between(outcome.began - NOTICED, outcome.ended)
     ]
 
 
 def _could_arrive(outcome: Outcome, links: list[Link], evidence: Evidence) -> bool:
     read_by = outcome.ended + DELIVERY
-    if evidence.log.stalls.lost(outcome.ended, read_by) > DELIVERY / 2:
-        return False  # nobody can say
+    for stalls in (evidence.stalls, evidence.log.stalls):
+        if stalls.lost(outcome.ended, read_by) > DELIVERY / 2:
+            return False  # nobody can say
     return all(link.sound_until(read_by) for link in links)
 
 

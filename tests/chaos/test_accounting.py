@@ -118,7 +118,8 @@ def test_a_message_that_was_lost_after_it_was_handed_over_is_found() -> None:
     assert broken(replace(handed, client=None), log(times=0)) == {"handed_over_arrives"}
     assert broken(handed, log(times=0, harmed=10.2 + DELIVERY / 2)) == set()
     assert broken(handed, log(times=0, harmed=10.3 + DELIVERY)) == {"handed_over_arrives"}
-    assert broken(handed, log(times=0, ended=9.0)) == set()
+    assert broken(handed, log(times=0, ended=1.5)) == set()
+    assert broken(handed, log(times=0, harmed=9.9, ended=9.9)) == set()
 
 
 def test_a_request_that_timed_out_because_it_never_left_is_found() -> None:

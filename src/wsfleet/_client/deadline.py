@@ -24,7 +24,10 @@ _LATE: Final = 0.02
 """Seconds; a timer that is later than this may have been overtaken by what was to be read."""
 
 _LONGEST_READING: Final = 5.0
-"""Seconds for which reading what waits may go on: a stream may never pause."""
+"""Seconds for which reading what waits may go on, however long the stall was."""
+
+_SHORTEST_READING: Final = 0.02
+"""Seconds that it has after the shortest stall."""
 
 _QUIET: Final = 4
 """Turns of the loop without a read after which nothing waits in a socket."""
@@ -73,6 +76,25 @@ class Grace:
         """Whether what has arrived may not be read yet, in a wait that was due just now."""
         return now - due > _LATE or self.stalls.since(began, now) > 0.0
 
+    def reading(
+        self, connection: Connection | None, began: float, due: float, now: float
+    ) -> Reading:
+        """
+        Return what watches a connection until that which may wait in its socket is read.
+
+        What has arrived while the loop was blocked is read in about as much time; a stream that
+        never pauses holds up no deadline for longer.
+
+        Args:
+            connection: the one, or None where there is none.
+            began: when the wait began, by the clock of the loop.
+            due: when it was over.
+            now: by the same clock.
+        """
+        lost = max(now - due, self.stalls.since(began, now))
+        seconds = min(_SHORTEST_READING + 2 * lost, _LONGEST_READING)
+        return Reading(connection, self.stalls.now, seconds)
+
 
 class Reading:
     """
@@ -81,14 +103,17 @@ class Reading:
     Args:
         connection: the one, or None where there is none.
         now: the clock of the loop.
+        seconds: how long that may take: a stream may never pause.
     """
 
     __slots__ = ("_connection", "_now", "_quiet", "_reads", "_until")
 
-    def __init__(self, connection: Connection | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self, connection: Connection | None, now: Callable[[], float], seconds: float
+    ) -> None:
         self._connection = connection
         self._now = now
-        self._until = now() + _LONGEST_READING
+        self._until = now() + seconds
         self._reads = -1
         self._quiet = 0
 
@@ -156,7 +181,7 @@ class Deadline:
             return False
         if self._is_read or not self._grace.is_doubtful(self._began, due, now):
             return True
-        reading = Reading(self._connection, self._now)
+        reading = self._grace.reading(self._connection, self._began, due, now)
         while reading.goes_on():
             await checkpoint()
         self._is_read = True

@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from .deadline import Reading
 from .speedups import AsyncioWaiter
 
 if TYPE_CHECKING:
     import asyncio
 
-    from .deadline import Grace
+    from .deadline import Grace, Reading
 
 EXPIRED: Final = object()
 """What is awaited has not come in time."""
@@ -105,7 +104,7 @@ class _Line:
         due = next(iter(self.deadlines.values()), math.inf)
         began = due - self.seconds
         if due <= now and grace.is_doubtful(began, due, now):
-            self._read_first(Reading(grace.connection, grace.stalls.now))
+            self._read_first(grace.reading(grace.connection, began, due, now))
         else:
             self._end(now)
 

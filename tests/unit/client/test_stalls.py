@@ -108,6 +108,27 @@ async def test_what_waits_is_read_before_a_deadline_passes_after_a_stall() -> No
         await deadline.wait(anyio.sleep_forever)
 
 
+@pytest.mark.parametrize(("late", "longest"), [(0.03, 0.1), (0.2, 0.5), (30.0, 5.1)])
+def test_a_stream_that_never_pauses_holds_up_no_deadline_for_long(
+    late: float, longest: float
+) -> None:
+    """What arrived during a stall is read in about as much time; the rest is no excuse."""
+    moment = 10.0 + late
+
+    def now() -> float:
+        nonlocal moment
+        moment += 0.001
+        return moment
+
+    connection = Reads(chunks=100_000)
+    reading = Grace(Stalls(now), 0.5).reading(connection, 9.0, 10.0, moment)  # type: ignore[arg-type]
+
+    while reading.goes_on():
+        continue
+
+    assert moment - 10.0 - late <= longest
+
+
 async def test_a_deadline_without_a_stall_passes_at_once() -> None:
     """Nothing is read, and no turn of the loop is spent, where nothing was late."""
     connection = Reads(chunks=50)
