@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from wsfleet import ChildSpec, ClientSupervisor, Config, connect
+from wsfleet._wire.exchange import MOST_INTERIM
 from wsfleet._wire.opening import open_connection
 from wsfleet._wire.upgrade import default_ssl_context
 from wsfleet.errors import ConnectError, HandshakeRejectedError, TlsError
@@ -96,6 +97,40 @@ async def test_a_connection_that_cannot_be_made_leaves_no_socket() -> None:
                 await open_connection(endpoint, None)  # type: ignore[arg-type]
         with anyio.fail_after(5):
             await server.wait_for_connections(0)
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+
+
+async def test_a_few_interim_answers_are_fine() -> None:
+    """Answers that only announce the answer are passed over, also one byte at a time."""
+
+    async def answer(raw: RawConnection) -> None:
+        await raw.read_request()
+        for byte in INTERIM:
+            await raw.write(bytes((byte,)))
+        await raw.write(INTERIM * (MOST_INTERIM - 1))
+        await raw.accept()
+        await raw.read_to_end()
+
+    async with RawServer(answer) as server:
+        async with connect(server.url, close_timeout=0.1, retry_count=0):
+            pass
+
+
+@pytest.mark.parametrize("endless", [INTERIM, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000, b"a"])
+async def test_an_answer_without_an_end_is_refused(endless: bytes) -> None:
+    """Interim answers and heads without an end cost a bounded number of bytes, and no wait."""
+
+    async def answer(raw: RawConnection) -> None:
+        await raw.read_request()
+        while True:
+            await raw.write(endless * 100)
+
+    async with RawServer(answer) as server:
+        with anyio.fail_after(20), pytest.raises(ConnectError, match=r"HTTP/1\.1"):
+            async with connect(server.url, timeout=30, **QUICK):
+                pytest.fail("never connected")
 
 
 @pytest.mark.parametrize("way", ["own", "proxy", "http_client"])

@@ -152,6 +152,8 @@ class FakeLink:
         self._delivering = True
         while self._inbound and self._taker is not None and not self.reading_paused:
             self._taker.feed(self._inbound.pop(0))
+            while self._taker.behind:
+                self._taker.feed(b"")
         self._delivering = False
 
     def _end(self, error: Exception | None) -> None:

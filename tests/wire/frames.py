@@ -66,6 +66,8 @@ def decode(
     try:
         for read in reads:
             decoding.feed(read)
+            while decoding.behind:
+                decoding.feed(b"")
     except ProtocolViolation as violation:
         recorder.got.append(violation.code)
     return recorder.got

@@ -8,8 +8,9 @@ Rule 3: how it ended is written once, in `ending`.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from .deflate import Deflater
     from .handshake import Agreed
     from .link import Link
+
+
+MOST_PONGS: Final = 64
+"""
+Pings of one read that are answered; RFC 6455 section 5.5.3 asks for the last only.
+"""
 
 
 class Sink(Protocol):
@@ -90,8 +97,10 @@ class Connection(Offering):
         "_ended",
         "_gone",
         "_owed_pong",
+        "_pings",
         "_room",
         "_sink",
+        "behind",
         "on_binary",
         "on_control",
         "on_ended",
@@ -136,6 +145,8 @@ class Connection(Offering):
         )
         self._outbox: Outbox | None = None  # while a large message goes out
         self.place: Callable[[], memoryview | None] = self._decoder.place
+        self.behind: bool = False
+        self._pings: deque[bytes] | None = None  # of the present read, not answered yet
         self._owed_pong: bytes | None = None
         self._ended = Latch()
         self._gone = Latch()
@@ -233,12 +244,17 @@ class Connection(Offering):
         self._link.resume_reading()
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take what the link has read."""
+        """Take what the link has read, or go on with what is left of it where there is none."""
         self.reads += 1
         try:
             self._decoder.feed(data)
         except ProtocolViolation as violation:
             self._violated(violation)
+        except Exception as exc:  # noqa: BLE001 - must not get into the event loop
+            self._broke(exc)
+        if self._pings is not None:
+            self._answer_pings()
+        self.behind = self._decoder.behind
 
     def placed(self, size: int) -> None:
         """Take what the link has read into `place`."""
@@ -247,20 +263,43 @@ class Connection(Offering):
             self._decoder.placed(size)
         except ProtocolViolation as violation:
             self._violated(violation)
+        except Exception as exc:  # noqa: BLE001 - must not get into the event loop
+            self._broke(exc)
 
     def _violated(self, violation: ProtocolViolation) -> None:
         self._sink.on_violation(violation.reason)
         self.fail(violation.code, violation.reason)
 
+    def _broke(self, error: Exception) -> None:
+        """
+        End the connection because of an error that nobody foresaw, a lack of memory say: where
+        in the stream we are is not known any more. What it says may hold a message.
+        """
+        self._decoder.stop()
+        reason = f"what came could not be read: {type(error).__name__}"
+        goodbye = close_payload(CloseCode.INTERNAL_ERROR, "")
+        self._end(Ending(None, reason, clean=False, error=error), goodbye)
+
     def on_ping(self, payload: bytes) -> None:
         """
-        Answer (RFC 6455 section 5.5.3); of several pings on a full link only the last is owed
-        an answer.
+        Answer at the end of this read (RFC 6455 section 5.5.3): of many pings the latest
+        `MOST_PONGS`, and on a full link the last one, once there is room.
         """
+        if self._pings is None:
+            self._pings = deque(maxlen=MOST_PONGS)
+        self._pings.append(payload)
+
+    def _answer_pings(self) -> None:
+        pings, self._pings = self._pings, None
+        if pings is None or not self.open:
+            return
         if self.full:
-            self._owed_pong = payload
-        elif self.open:
-            self._send_control(Opcode.PONG, payload)
+            self._owed_pong = pings[-1]
+            return
+        self._link.write(b"".join([encode(Opcode.PONG, payload) for payload in pings]))
+        if self.on_control is not None:
+            for _ in pings:
+                self.on_control()
 
     def on_close(self, code: int | None, reason: str) -> None:
         """
@@ -271,7 +310,10 @@ class Connection(Offering):
 
     def on_writable(self) -> None:
         """Take note that a full link has room again."""
-        self._let_flow()
+        try:
+            self._let_flow()
+        except Exception as exc:  # noqa: BLE001 - must not get into the event loop
+            self._broke(exc)
         if self.full:
             return
         owed, self._owed_pong = self._owed_pong, None
@@ -298,9 +340,13 @@ class Connection(Offering):
     def _end(self, ending: Ending, goodbye: bytes | None = None) -> None:
         if self.ending is not None:
             return
+        self._answer_pings()  # nothing may follow the close frame
         self.ending = ending
         if goodbye is not None and not self._is_closing():
-            self._say_goodbye(goodbye)
+            try:
+                self._say_goodbye(goodbye)
+            except Exception:  # noqa: BLE001 - no memory for it, say
+                self._link.abort()
             self.resume_reading()  # the peer's goodbye is to be heard
         self._ended.set()
         self._room.tell()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h11
 import httpcore
 import httpx
+from anyio.lowlevel import checkpoint
 
 from .scrub import unquoted
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 _READ_SIZE: Final = 64 * 1024
 _LONGEST_HEAD: Final = 64 * 1024
-"""Bytes of an answer's head above which it is refused."""
+"""Bytes of an answer's head, with all before it, above which it is refused."""
+
+MOST_INTERIM: Final = 16
+"""Interim answers (1xx, RFC 9110 section 15.2) taken before the final one."""
 
 _SWITCHING: Final = 101
 _KEY_HEADER: Final = "sec-websocket-key"
@@ -112,6 +116,11 @@ def _answer(
 async def _read_head(
     http: h11.Connection, stream: httpcore.AsyncNetworkStream
 ) -> h11.Response | h11.InformationalResponse:
+    """
+    Read up to the answer itself. What comes before it is bounded in number and bytes, and each
+    read but the first lets other tasks run: bytes that have come already are read at once.
+    """
+    interim = size = 0
     while True:
         event = http.next_event()
         if isinstance(event, h11.Response):
@@ -119,10 +128,18 @@ async def _read_head(
         if isinstance(event, h11.InformationalResponse):
             if event.status_code == _SWITCHING:
                 return event
+            interim += 1
+            if interim > MOST_INTERIM:
+                raise h11.RemoteProtocolError(f"more than {MOST_INTERIM} interim answers")
             continue
+        if size > _LONGEST_HEAD:
+            raise h11.RemoteProtocolError(f"no answer within {_LONGEST_HEAD} bytes")
+        if size:
+            await checkpoint()
         data = await stream.read(_READ_SIZE)
         if not data:
             raise ConnectionResetError("the server closed the connection without an answer")
+        size += len(data)
         http.receive_data(data)
 
 

@@ -28,8 +28,17 @@ class Taker(Protocol):
     place: Callable[[], memoryview | None]
     """Asked where the next bytes can be put instead of being fed; a link need not ask."""
 
+    behind: bool
+    """
+    Whether bytes that were fed still wait. The link then reads no more, and calls `feed` with
+    no bytes, once in each turn of the event loop, until all are taken.
+    """
+
     def feed(self, data: bytes | memoryview) -> None:
-        """Take bytes as they arrive; a view of them is good for this call only."""
+        """
+        Take bytes as they arrive, or go on with those that wait; a view of them is good for
+        this call only.
+        """
 
     def placed(self, size: int) -> None:
         """Take bytes that were put there."""

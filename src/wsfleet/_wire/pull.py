@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from .link import HIGH_WATER, LOW_WATER
 
@@ -99,10 +100,20 @@ class PullLink:
 
     async def _read_all(self) -> None:
         assert self._taker is not None
+        if self._taker.behind:
+            await self._catch_up(self._taker)
         while data := await self._receive():
             self._taker.feed(data)
+            if self._taker.behind:
+                await self._catch_up(self._taker)
             if not self._resumed.is_set():
                 await self._resumed.wait()
+
+    async def _catch_up(self, taker: Taker) -> None:
+        """Let other tasks run between the parts of what was read."""
+        while taker.behind:
+            await checkpoint()
+            taker.feed(b"")
 
     async def _receive(self) -> bytes:
         """Return what comes next, and b"" at the end."""

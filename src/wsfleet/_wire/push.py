@@ -60,6 +60,7 @@ class PushLink(asyncio.BufferedProtocol):
     """Satisfies `Link` over an asyncio transport."""
 
     __slots__ = (
+        "_behind",
         "_detached",
         "_lost",
         "_paused",
@@ -86,6 +87,7 @@ class PushLink(asyncio.BufferedProtocol):
         self._read = _shared.buffer
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
+        self._behind = False  # whether `_catch_up` is to be called
         self._detached = False
         self._lost: tuple[Exception | None] | None = None
         self._taker: Taker | None = None
@@ -101,7 +103,10 @@ class PushLink(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
         if self._taker is not None:
-            self._place = place = self._taker.place()
+            try:
+                self._place = place = self._taker.place()
+            except Exception:  # noqa: BLE001 - no memory, say: feeding it then ends the connection
+                place = None
             if place is not None:
                 return place
         if self._read.busy:  # a handler runs an event loop inside of the running one
@@ -120,6 +125,8 @@ class PushLink(asyncio.BufferedProtocol):
         try:
             if self._taker is not None:
                 self._taker.feed(read.view[:nbytes])
+                if self._taker.behind:
+                    self._fall_behind()
             else:
                 self._collect(read.view[:nbytes])
         finally:
@@ -134,9 +141,14 @@ class PushLink(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = (exc,)
         self._wake()
+        if not self._behind:
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
         taker, self._taker = self._taker, None  # no cycle is left behind
         if taker is not None:
-            taker.on_link_ended(exc)
+            assert self._lost is not None
+            taker.on_link_ended(self._lost[0])
 
     def pause_writing(self) -> None:
         self.full = True
@@ -195,26 +207,56 @@ class PushLink(asyncio.BufferedProtocol):
     # what a connection does with it
 
     def start(self, taker: Taker) -> None:
+        self._taker = taker
         if self._received:
             taker.feed(self.take(len(self._received)))
-        if self._lost is not None:
-            taker.on_link_ended(self._lost[0])
+            if taker.behind:
+                self._fall_behind()
+        if self._lost is not None and not self._behind:
+            self._tell_lost()
+
+    def _fall_behind(self) -> None:
+        """Read no more, and let others run, before the rest of what was read is taken."""
+        if not self._behind:
+            self._behind = True
+            if not self._paused and not self.is_closing():
+                self.transport().pause_reading()
+            asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        if not self._behind or self._taker is None:
+            return  # given up meanwhile
+        taker = self._taker
+        taker.feed(b"")
+        if taker.behind:
+            asyncio.get_running_loop().call_soon(self._catch_up)
+        else:
+            self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        if not self._behind:
             return
-        self._taker = taker
+        self._behind = False
+        if self._lost is not None:
+            self._tell_lost()
+        elif not self._paused and not self.is_closing():
+            self.transport().resume_reading()
 
     def pause_reading(self) -> None:
         if not self._paused and not self.is_closing():
             self._paused = True
-            self.transport().pause_reading()
+            if not self._behind:
+                self.transport().pause_reading()
 
     def resume_reading(self) -> None:
         if self._paused:
             self._paused = False
-            if not self.is_closing():
+            if not self._behind and not self.is_closing():
                 self.transport().resume_reading()
 
     def abort(self) -> None:
         self.transport().abort()
+        self._let_go_on()  # what waits is lost with the socket
 
     async def pump(self) -> None:
         """Do nothing: the event loop does it."""

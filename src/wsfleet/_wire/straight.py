@@ -34,6 +34,13 @@ _BINARY_125: Final = _BINARY_0 | _LONGEST_7
 _EITHER_16: Final = (_TEXT_16, _BINARY_0 | _LENGTH_16)
 
 
+MOST_FRAMES: Final = 4096
+"""
+Frames that are taken in one call: 256 KiB may hold 131,072, and a server that sends as many
+would block the event loop for seconds. A call with so many small ones takes some milliseconds.
+"""
+
+
 class Receiver(Protocol):
     """Who takes what was decoded, in order."""
 
@@ -62,10 +69,14 @@ class StraightDecoder:
         max_message_size: bytes of the largest message, or None.
         text_factory: makes of a text message's bytes what the receiver gets; raises
             `UnicodeDecodeError` where they are not UTF-8.
+
+    Attributes:
+        behind: whether bytes that were fed still wait: `feed` has taken `MOST_FRAMES` of them.
     """
 
     __slots__ = (
         "_busy",
+        "_left",
         "_limit",
         "_message",
         "_missing",
@@ -74,6 +85,7 @@ class StraightDecoder:
         "_rest",
         "_stopped",
         "_text_factory",
+        "behind",
     )
 
     def __init__(
@@ -87,6 +99,8 @@ class StraightDecoder:
         self._text_factory = text_factory
         self._stopped = False
         self._busy = False
+        self._left = 0  # frames that may still be taken in this call of `feed`
+        self.behind: bool = False
         self._message = Pieces()  # what came of a message that has not come whole
         self._rest = b""  # bytes of a frame that is not taken before it has come whole
         self._missing = 0  # bytes of a frame's payload that have not come
@@ -95,7 +109,10 @@ class StraightDecoder:
 
     def feed(self, data: bytes | memoryview) -> None:
         """
-        Decode all of a read.
+        Decode a read, up to `MOST_FRAMES` frames; the rest waits for the next call.
+
+        Args:
+            data: what was read; b"" to go on where the decoder is `behind`.
 
         Raises:
             ProtocolViolation: the peer broke a rule; what came before has been delivered, what
@@ -103,10 +120,13 @@ class StraightDecoder:
             RuntimeError: the receiver called it from one of its methods.
         """
         if self._stopped:
+            self.behind = False
             return
         if self._busy:
             raise RuntimeError("a receiver fed the decoder that called it")
         self._busy = True
+        self._left = MOST_FRAMES
+        self.behind = False
         try:
             self._take_all(bytes(data))
         except BaseException:
@@ -134,6 +154,11 @@ class StraightDecoder:
             pos = self._take_whole(data, pos)
             if self._stopped or pos == len(data):
                 return
+            if self._left <= 0:
+                self._rest = bytes(data[pos:])
+                self.behind = True
+                return
+            self._left -= 1
             pos = self._take_next(data, pos)
 
     def _take_whole(self, data: bytes, pos: int) -> int:
@@ -146,7 +171,8 @@ class StraightDecoder:
         limit = _LONGEST_16 if self._limit is None else self._limit
         on_text, on_binary = self._receiver.on_text, self._receiver.on_binary
         text_factory = self._text_factory
-        while pos <= last and not self._stopped:
+        left = self._left
+        while pos <= last and left > 0 and not self._stopped:
             head, size = _read_head(data, pos)
             if head in _EITHER_16:
                 start = pos + 4
@@ -161,6 +187,7 @@ class StraightDecoder:
             if after > end or size > limit:
                 return pos
             pos = after
+            self._left = left = left - 1
             if head <= _TEXT_16:
                 try:
                     text = text_factory(data[start:after])

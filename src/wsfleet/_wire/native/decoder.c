@@ -6,6 +6,9 @@
 
 enum { CONT = 0x0, TEXT = 0x1, BINARY = 0x2, FIN = 0x80, RSV1 = 0x40, RSV = 0x70, OPCODE = 0x0F };
 
+/* Frames that are taken in one call, as in the twin. */
+enum { MOST_FRAMES = 4096 };
+
 /* Bytes of a frame that are still to come, from which they are read to where they stay. */
 enum { LARGE = 1 << 17 };
 
@@ -22,9 +25,11 @@ typedef struct {
     PyObject *rest;      /* bytes of a frame that is not taken before it has come whole */
     Py_ssize_t max_size; /* the limit; the largest number where there is none */
     Py_ssize_t missing;  /* bytes of a frame's payload that have not come */
+    int left;            /* frames that may still be taken in this call */
     int opened_by;       /* first byte of a message whose fragments have not all come, or 0 */
     char stopped;
     char busy;
+    char behind; /* whether bytes that were fed still wait */
 } Straight;
 
 static Py_ssize_t
@@ -145,7 +150,7 @@ take_whole(Straight *self, const Py_buffer *data, Py_ssize_t pos)
     PyObject *on_text = PyObject_GetAttr(self->receiver, name_on_text);
     PyObject *on_binary = PyObject_GetAttr(self->receiver, name_on_binary);
     int failed = on_text == NULL || on_binary == NULL;
-    while (!failed && !self->stopped) {
+    while (!failed && !self->stopped && self->left > 0) {
         if (at == end || !is_taken(self, at[0]))
             break;
         const Py_ssize_t most = self->max_size - self->message->size;
@@ -153,6 +158,7 @@ take_whole(Straight *self, const Py_buffer *data, Py_ssize_t pos)
         if (after == NULL)
             break;
         const Py_ssize_t size = after - payload;
+        self->left--;
         failed = at[0] & FIN && !self->opened_by
                      ? deliver(self, on_text, on_binary, at[0], payload, size)
                      : collect(self, at[0], payload, size);
@@ -182,6 +188,18 @@ ask(Straight *self, PyObject *method, PyObject *data, Py_ssize_t pos)
     return next;
 }
 
+/* Keep the bytes from a position on for the next call; returns -1, or -2 on an error. */
+static Py_ssize_t
+let_wait(Straight *self, const Py_buffer *data, Py_ssize_t pos)
+{
+    PyObject *rest = PyBytes_FromStringAndSize((const char *)data->buf + pos, data->len - pos);
+    if (rest == NULL)
+        return -2;
+    Py_SETREF(self->rest, rest);
+    self->behind = 1;
+    return -1;
+}
+
 static int
 take_all(Straight *self, PyObject *data)
 {
@@ -201,6 +219,11 @@ take_all(Straight *self, PyObject *data)
         }
         if (self->stopped || pos == view.len)
             break;
+        if (self->left <= 0) {
+            pos = let_wait(self, &view, pos);
+            break;
+        }
+        self->left--;
         pos = ask(self, name_take_next, data, pos);
     }
     PyBuffer_Release(&view);
@@ -217,13 +240,15 @@ with_rest(Straight *self, PyObject *data)
     return whole;
 }
 
-PyDoc_STRVAR(feed_doc, "Decode all of a read; see the twin in Python.");
+PyDoc_STRVAR(feed_doc, "Decode a read, or a part of it; see the twin in Python.");
 
 static PyObject *
 straight_feed(Straight *self, PyObject *data)
 {
-    if (self->stopped)
+    if (self->stopped) {
+        self->behind = 0;
         Py_RETURN_NONE;
+    }
     if (self->receiver == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the decoder was not set up");
         return NULL;
@@ -237,6 +262,8 @@ straight_feed(Straight *self, PyObject *data)
     else
         Py_INCREF(data);
     self->busy = 1;
+    self->left = MOST_FRAMES;
+    self->behind = 0;
     const int failed = data == NULL || take_all(self, data) < 0;
     self->busy = 0;
     Py_XDECREF(data);
@@ -276,7 +303,8 @@ straight_init(Straight *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->rest, PyBytes_FromStringAndSize(NULL, 0));
     self->missing = 0;
     self->opened_by = 0;
-    self->stopped = self->busy = 0;
+    self->stopped = self->busy = self->behind = 0;
+    self->left = 0;
     return self->rest == NULL || self->message == NULL ? -1 : 0;
 }
 
@@ -316,6 +344,7 @@ static PyMemberDef straight_members[] = {
     {"_missing", T_PYSSIZET, offsetof(Straight, missing), 0, NULL},
     {"_opened_by", T_INT, offsetof(Straight, opened_by), 0, NULL},
     {"_stopped", T_BOOL, offsetof(Straight, stopped), 0, NULL},
+    {"behind", T_BOOL, offsetof(Straight, behind), READONLY, "Whether fed bytes still wait."},
     {NULL},
 };
 
