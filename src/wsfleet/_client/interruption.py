@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
 from .events import Gap
+
+NETWORK_DOWN: Final = "the local network was down"
+"""Begin of the cause of a `Gap` for which the server is not to blame."""
 
 
 class Interruption(msgspec.Struct, eq=False, gc=False):
@@ -28,6 +32,10 @@ class Interruption(msgspec.Struct, eq=False, gc=False):
     def lasts(self) -> bool:
         """Whether there is one."""
         return self._since is not None
+
+    def blame_network(self) -> None:
+        """Say that the local network was down, beside what was seen of that."""
+        self._cause = f"{NETWORK_DOWN}: {self._cause}"
 
     def gap(self) -> Gap:
         """Return what was missed until now."""

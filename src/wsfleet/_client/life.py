@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint
 from wsfleet._log import Log
 from wsfleet._wire.frames import CloseCode
 from wsfleet._wire.signals import Latch
-from wsfleet.errors import ConnectError, DisconnectedError
+from wsfleet.errors import ConnectError, ConnectTimeoutError, DisconnectedError
 
 from .availability import Availability
 from .backoff import Backoff
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback
     from .clock import NewWaiter
     from .config import Config
+    from .local_network import LocalNetwork
     from .loss import Loss
     from .owner import Owner
     from .preparation import Restored
@@ -79,6 +80,7 @@ class Life(Availability):
             self.failures.add,
         )
         self.reading: Reading = Reading()
+        self.network: LocalNetwork | None = None  # that of its fleet
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: NewWaiter = no_patience()
@@ -186,7 +188,7 @@ class Life(Availability):
     async def rest(self, seconds: float) -> bool:
         """Wait between two lives; False when it was closed, before or meanwhile."""
         with self._interruptible():
-            await anyio.sleep(seconds)
+            await self._rest(seconds)
         return not self._stopping
 
     def _begin(self, announce: Callable[[], None]) -> None:
@@ -258,14 +260,20 @@ class Life(Availability):
         try:
             with self._interruptible():
                 await turn_to_connect(self._config.connect_limiter, self.url)
+                if self.network is not None:
+                    await self.network.turn()
                 self._since = self.clock()
                 connection = await self._open(self.owner.delivery)
         except ConnectError as error:
+            if self.network is not None:
+                self.network.attempted(error)
             return refused(error)
         except BaseException as exc:  # noqa: BLE001 - a user's limiter or http_client; it reaches the owner
             self.crash(crash_of(exc, self._open.func))
         if connection is None:
             return None
+        if self.network is not None:
+            self.network.attempted(None)
         openings = self.generation
         await self._take_up(connection).serve()
         assert connection.ending is not None
@@ -336,7 +344,15 @@ class Life(Availability):
             clean=ending.clean,
             unanswered=failed,
         )
+        if self.network is not None:
+            self._tell_of_loss(self.network, ending)
         self._call_back(self.owner.on_disconnect)
+
+    def _tell_of_loss(self, network: LocalNetwork, ending: Ending) -> None:
+        if ending.code is not None:
+            network.closed()
+        elif not (ending.clean or self._hurry or self._to_end()):
+            network.lost(self._interruption, self._backoff)
 
     def on_dead(self) -> None:
         """Log that a heartbeat gave the peer up; see `session.Owner`."""
@@ -351,7 +367,9 @@ class Life(Availability):
             return False
         delay = None
         if loss.recoverable and self._config.reconnect_on_error:
-            delay = self._backoff.next_delay(loss.retry_after)
+            delay = self._backoff.next_delay(
+                loss.retry_after, counted=not self._is_excused(loss.error)
+            )
         if delay is None:
             self._give_up(loss.error)
             return False
@@ -359,8 +377,21 @@ class Life(Availability):
             Step.SCHEDULE, delay=round(delay, 6), retry=self._backoff.failures, error=loss.cause
         )
         with self._interruptible():
-            await anyio.sleep(delay)
+            await self._rest(delay)
         return True
+
+    async def _rest(self, seconds: float) -> None:
+        if self.network is None:
+            await anyio.sleep(seconds)
+        else:
+            await self.network.rest(seconds)
+
+    def _is_excused(self, error: Exception) -> bool:
+        """Whether a failure says nothing about the server: no network, or a blocked loop."""
+        if self.network is not None and self.network.offline:
+            return True
+        late = isinstance(error, ConnectTimeoutError) and self.connection is None
+        return late and self.new_waiter.grace.stalls.since(self._since, self.clock()) > 0.0
 
     def _give_up(self, error: ConnectError | DisconnectedError) -> None:
         self._error = error

@@ -16,15 +16,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import structlog
 from anyio.lowlevel import RunVar
 
+from wsfleet._log import Log
 from wsfleet._wire.loops import on_asyncio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_log = structlog.get_logger("wsfleet")
+_log = Log(lambda _: None)  # no task of a user's is there to raise what ends the program
 
 _SHORTEST: Final = 0.05
 """Seconds; delays below it are the ordinary load of an event loop."""

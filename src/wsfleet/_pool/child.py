@@ -145,7 +145,8 @@ class Child:
         """Return the seconds to wait before the next restart."""
         if self.client.life.longest >= self.spec.config.stable_after:
             self._pace.reset()
-        delay = self._pace.next_delay()
+        network = self.client.life.network
+        delay = self._pace.next_delay(counted=network is None or not network.offline)
         assert delay is not None
         return delay
 

@@ -29,6 +29,7 @@ from .health_rows import PoolHealth, row_of
 from .intensity import RestartIntensity
 from .keeping import Keeper
 from .merged import Merged, MergedListener
+from .outage import Outage
 from .outcome import Outcome
 from .ready import Ready
 from .routing import Router
@@ -93,6 +94,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._stopping = False
         self._outcome = Outcome()
         self._log = Log(self._exit)
+        self._outage = Outage(lambda: len(self._ready.clients), self._log)
 
     def __repr__(self) -> str:
         return f"<ClientSupervisor {self._ready.count()}/{len(self._children)} connected>"
@@ -245,6 +247,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             opener=self._opener,
         )
         client.supervised = True
+        client.life.network = self._outage.member(spec.config.url)
         child = Child(spec, client)
         client.life.watchers.append(child.watch)
         self._children[client] = child
