@@ -188,6 +188,10 @@ async def test_planted_secrets_are_nowhere(
         await run.fail(server, max_redirects=1)
         await run.fail(server)
         assert not other.requests
+        forwarding = f"{other.url.replace('ws://', f'http://user:{PLANTED}@')}/"
+        async with connect(**planted_options(server.url), proxy=forwarding) as client:
+            await run.use(client)  # the mock takes what is meant for a proxy, too
+        assert len(other.requests) == 1
         refused = venues.deribit(client_id=f"refuse-{PLANTED}", client_secret=PLANTED)
         await run.fail(server, venue=refused)
         await run.fail(server, handler=crash)

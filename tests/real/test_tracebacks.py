@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.real.planted import shown_by
-from wsfleet import ClientPing, ClientSupervisor, Config, connect, venues
+from wsfleet import Client, ClientPing, ClientSupervisor, Config, connect, venues
 from wsfleet.errors import (
     ConfigError,
     ConnectError,
@@ -103,6 +103,23 @@ async def test_servers_that_answer_wrong_see_no_secret_repeated() -> None:
     for answer in (echo, choose, header, silent):
         async with RawServer(answer) as server:
             await fail(ConnectError, {**secret_options(server.url), "timeout": 0.5})
+
+
+async def test_an_attempt_that_is_cancelled_shows_no_secret() -> None:
+    """The timeout of a caller has no frame of ours with a secret, wherever it hits."""
+
+    async def silent(raw: RawConnection) -> None:
+        await raw.read_to_end()
+
+    async with RawServer(silent) as server:
+        for client in (Client(**secret_options(server.url)), None):
+            with pytest.raises(TimeoutError) as caught:
+                with anyio.fail_after(0.1):
+                    if client is not None:
+                        await client.run()
+                    async with connect(**secret_options(server.url)):
+                        pytest.fail("connected")
+            assert SECRET not in shown_by(caught.value, __file__)
 
 
 @pytest.mark.parametrize("outcome", ["refused", "silent", "unreadable", "unmakeable"])

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from wsfleet.errors import ConfigError
+
 from .heartbeat import check_seconds
 from .matching import Matcher, matches
+from .messages import outgoing
 
 if TYPE_CHECKING:
     from .messages import Sendable
@@ -71,6 +74,16 @@ class JsonRpcHeartbeat:
             return
 
 
+def _check_message(option: str, message: Sendable) -> None:
+    try:
+        outgoing(message)
+    except (TypeError, ValueError, RecursionError) as exc:
+        problem = f"cannot be sent ({type(exc).__name__})"
+    else:
+        return
+    raise ConfigError(f"heartbeat {option}", problem)
+
+
 def _whole(seconds: float) -> float:
     """Return seconds as servers like them: 30, not 30.0."""
     return int(seconds) if seconds == int(seconds) else seconds
@@ -95,6 +108,7 @@ class ClientPing:
 
     def __post_init__(self) -> None:
         check_seconds(interval=self.interval, timeout=self.timeout)
+        _check_message("message", self.message)
 
     def takes(self, data: Any) -> bool:
         """
@@ -141,6 +155,8 @@ class ServerBeat:
 
     def __post_init__(self) -> None:
         check_seconds(timeout=self.timeout)
+        if self.answer is not None:
+            _check_message("answer", self.answer)
 
     def takes(self, data: Any) -> bool:
         """

@@ -30,6 +30,7 @@ from .push import PushLink
 from .redact import redact_url
 from .redirects import check_other_origin, target_of
 from .refusals import came_from_user_code, failure
+from .scrub import scrub
 from .upgrade import CLOSE_TIMEOUT, default_ssl_context, parse_url, upgrade_client
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
         told = isinstance(exc, httpx_ws.HTTPXWSException)  # all that it says
         cause = None if told else exc
         raise failure(exc, endpoint.shown, endpoint.timeout) from cause
+    except anyio.get_cancelled_exc_class() as exc:
+        scrub(exc)  # it becomes the context of a TimeoutError of the caller's
+        raise
 
 
 async def _follow(endpoint: Endpoint, sink: Sink) -> Connection:
@@ -184,7 +188,7 @@ async def _way(
         transport=ProxyTransport(endpoint.proxy, context), trust_env=False
     )
     url = parse_url(endpoint.url)
-    shown = str(url.copy_with(userinfo=b"", query=None))
+    shown = redact_url(str(url.copy_with(userinfo=b"", query=None)))
     return await resources.enter_async_context(client), shown, {REAL_URL: url}
 
 

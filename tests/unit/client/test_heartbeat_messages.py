@@ -315,3 +315,13 @@ def test_no_connection_no_beat() -> None:
 
     assert beats.watchful
     assert not beats.takes(BEAT)
+
+
+@pytest.mark.parametrize("message", ["s3cret\ud800", {"s3cret": object()}, 5])
+def test_messages_that_cannot_be_sent_are_refused(message: Any) -> None:
+    """A heartbeat whose message can never be sent is refused, without quoting it."""
+    with pytest.raises(ConfigError, match="heartbeat message cannot be sent") as caught:
+        ClientPing(message=message, answer="pong")
+    assert "s3cret" not in f"{caught.value} {caught.value!r} {caught.value.__context__}"
+    with pytest.raises(ConfigError, match="heartbeat answer cannot be sent"):
+        ServerBeat(expects="beat", timeout=1.0, answer=message)
