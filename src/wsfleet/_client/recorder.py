@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import anyio.to_thread
 
 from wsfleet._log import Log
 
+from .daemon_threads import call_in_thread as _in_thread
 from .journal import Journal, open_any_file
 from .tape import Tape
 
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 LINGER: Final = 0.05
 """Seconds in which entries gather before they are written together."""
-
-
-async def _in_thread(function: Callable[..., object], *args: object) -> None:
-    # Given up on when cancelled: a disk that hangs holds nobody up.
-    await anyio.to_thread.run_sync(partial(function, *args), abandon_on_cancel=True)
 
 
 class Recorder:
