@@ -96,6 +96,7 @@ class Life(Availability):
         self._callbacks: Callbacks | None = None
         self._waiting: anyio.CancelScope | None = None
         self._finished: Latch | None = None
+        self._finishing: anyio.CancelScope | None = None  # of the handler, after the end
         self._announce: Callable[[], None] | None = None
         self._stopping = self._hurry = False
         self._crash: BaseException | None = None
@@ -115,6 +116,9 @@ class Life(Availability):
         self._interrupt()
         if self.current is not None:
             self.current.close()
+        if self._finishing is not None:
+            deadline = anyio.current_time() + self._config.close_timeout
+            self._finishing.deadline = min(self._finishing.deadline, deadline)
 
     async def close(self) -> None:
         """End it, politely; returns when its socket is gone."""
@@ -212,6 +216,7 @@ class Life(Availability):
         if self._to_end():
             tasks.cancel()
         else:
+            self._finishing = tasks
             self.owner.over(self._error)
             if self.owner.recorder is not None:
                 self.owner.recorder.stop()
@@ -221,7 +226,7 @@ class Life(Availability):
             self._move(Step.LOSE, code=None, reason="", clean=False, unanswered=0)
         if self.alive:  # cancelled
             self._move_to_end()
-        self._callbacks = self._announce = None
+        self._callbacks = self._announce = self._finishing = None
         self.new_waiter.stop()
         assert self._finished is not None
         self._finished.set()

@@ -170,3 +170,29 @@ async def test_the_whole_life_is_logged(
     assert {e["client"] for e in log_entries} == {"c"}
     assert {e["url"] for e in log_entries} == {"ws://***@fake/path?token=***"}
     assert "secret" not in repr(log_entries)
+
+
+@pytest.mark.parametrize("calls_close", [True, False])
+async def test_a_handler_that_hangs_after_the_end_has_a_deadline(
+    network: FakeNetwork, calls_close: bool
+) -> None:
+    """
+    A client that ended by itself lets its handler take what has arrived; once it is closed, the
+    handler has `close_timeout` left, also where it is the handler that waits for the close.
+    """
+
+    async def handler(_: object) -> None:
+        await anyio.sleep(0.5)
+        await (client.close() if calls_close else anyio.sleep_forever())
+
+    client = Client(
+        URL, opener=network, handler=handler, reconnect_on_error=False, close_timeout=2.0
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(client.run)
+        network.server().link.send("event")
+        network.server().link.close()
+        await anyio.sleep(1.0)
+        before = anyio.current_time()
+        await client.close()
+        assert anyio.current_time() <= before + 5.0
