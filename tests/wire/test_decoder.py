@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsfleet._wire.decoder import Decoder
+from wsfleet._wire import straight
+from wsfleet._wire.decoder import Decoder, FrameByFrame
+from wsfleet._wire.deflate import Inflater
 from wsfleet._wire.frames import ProtocolViolation
 
 from .frames import (
@@ -280,3 +283,51 @@ def test_every_split_of_the_bytes_gives_the_same_messages(
 def test_bytes_one_at_a_time_give_the_same_messages(stream: bytes) -> None:
     """A peer whose bytes come one by one is understood."""
     assert decode(stream) == decode(*(bytes((byte,)) for byte in stream))
+
+
+class Sizes(Recorder):
+    """Writes down the size that the decoder tells of each message."""
+
+    decoder: FrameByFrame
+
+    def on_text(self, data: Any) -> None:
+        self.got.append((self.decoder.size, len(data)))
+
+    def on_binary(self, data: bytes) -> None:
+        self.got.append((self.decoder.size, len(data)))
+
+
+class InPython(FrameByFrame, straight.StraightDecoder):
+    """The decoder where nothing was compiled."""
+
+    __slots__ = ("_inflater", "_is_last", "_is_plain")
+
+
+@pytest.mark.parametrize("kind", [Decoder, InPython])
+@pytest.mark.parametrize("cut", [1, 100, 1_000_000])
+def test_the_size_of_a_message_is_told_while_it_is_delivered(
+    kind: type[FrameByFrame], cut: int
+) -> None:
+    """Whole, in fragments, in many reads or compressed: it is that of what is delivered."""
+    receiver = Sizes()
+    inflater = Inflater(15, takeover=True)
+    receiver.decoder = kind(receiver, max_message_size=None, inflater=inflater)
+    deflating = zlib.compressobj(wbits=-15)
+    packed = deflating.compress(b"x" * 5000) + deflating.flush(zlib.Z_SYNC_FLUSH)
+    data = (
+        frame(TEXT, b"x" * 7)
+        + frame(BINARY, b"x" * 300)
+        + frame(TEXT, b"x" * 10, fin=False)
+        + frame(PING, b"x" * 3)
+        + frame(CONT, b"x" * 11)
+        + frame(TEXT, packed[:-4], rsv=4)
+        + frame(BINARY, b"x" * 70_000)
+        + frame(BINARY, b"x", fin=False)
+        + frame(CONT, b"x")
+        + frame(TEXT, b"")
+    )
+    for at in range(0, len(data), cut):
+        receiver.decoder.feed(data[at : at + cut])
+
+    got = [entry for entry in receiver.got if entry[0] != "ping"]
+    assert got == [(n, n) for n in (7, 300, 21, 5000, 70_000, 2, 0)]

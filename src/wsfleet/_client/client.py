@@ -30,6 +30,7 @@ from .message_log import MessageLog
 from .messages import outgoing
 from .owner import Owner
 from .preparation import Preparation
+from .reading import Reading
 from .recorder import Recorder
 from .sender import Sender
 from .subscriptions import Subscriptions, channel_names
@@ -109,15 +110,16 @@ class Client(Gauges):
             crashed=life.crash,
             unread=life.failures.add,
         )
-        self.inbox: Inbox = Inbox(
-            config.inbox_size,
-            config.overflow,
-            pause=life.reading.pause,
-            resume=life.reading.resume,
-            failed=self._overflowed,
-        )
         self._handler = handler
         self._requests = Correlation(self.name)
+        life.reading = Reading(self._requests, config.inbox_bytes, self._starve)
+        self.inbox: Inbox = Inbox(
+            config.inbox_size,
+            config.inbox_bytes,
+            config.overflow,
+            reading=life.reading,
+            failed=self._overflowed,
+        )
         self._sender = Sender(
             self.name,
             life,
@@ -268,6 +270,8 @@ class Client(Gauges):
                 whether it went out.
             DisconnectedError: the connection dropped before the response came; sent, outcome
                 unknown.
+            BackpressureError: the response cannot be read, because events that were not taken
+                fill the inbox up to `inbox_bytes`; `sent` says whether it went out.
             TypeError: not sent: the message is none of the above, or not JSON-able.
             UnicodeEncodeError: not sent: a text has surrogates, which UTF-8 cannot carry.
 
@@ -347,6 +351,7 @@ class Client(Gauges):
             RateLimitedError: not sent: the limiter has no room within `request_timeout`.
             RequestTimeoutError: not confirmed within `request_timeout` seconds.
             DisconnectedError: the connection dropped before the venue confirmed.
+            BackpressureError: the answer cannot be read, see `send_message`.
             TypeError: a channel is no str.
 
         With any other error than the first, and when cancelled, none of the channels counts as
@@ -374,6 +379,7 @@ class Client(Gauges):
             RateLimitedError: not sent: the limiter has no room within `request_timeout`.
             RequestTimeoutError: not confirmed within `request_timeout` seconds.
             DisconnectedError: the connection dropped, and the channels with it.
+            BackpressureError: the answer cannot be read, see `send_message`.
             NotConnectedError: the same, before it was sent.
             TypeError: a channel is no str.
 
@@ -415,8 +421,13 @@ class Client(Gauges):
     def _handler_failed(self, error: BaseException) -> None:
         self.life.crash(crash_of(error, self._handler, is_sync=True))
 
-    def _overflowed(self) -> None:
-        self.life.crash(InboxOverflowError(self.name, self.config.inbox_size))
+    def _overflowed(self, unit: str) -> None:
+        size = self.config.inbox_size if unit == "events" else self.config.inbox_bytes
+        self.life.crash(InboxOverflowError(self.name, size, unit))
+
+    def _starve(self, make_error: Callable[[], Exception]) -> None:
+        self._requests.fail_users(make_error)
+        self._subscriptions.starve(make_error)
 
     def retire(self) -> None:
         """Let iterations end after what has arrived: nobody will run it again."""

@@ -65,6 +65,7 @@ _COUNTS: Final = (
     "max_redirects",
     "latency_buffer_size",
     "inbox_size",
+    "inbox_bytes",
     "max_message_size",
 )
 
@@ -99,6 +100,7 @@ class ClientOptions(TypedDict, total=False):
     proxy: str | None
     http_client: httpx.AsyncClient | None
     inbox_size: int
+    inbox_bytes: int
     overflow: Overflow
     close_timeout: float
     decode: DecodeLike
@@ -156,6 +158,8 @@ class Config:
         proxy: URL of an HTTP or SOCKS5 proxy.
         http_client: an `httpx.AsyncClient` of your own through which to connect; you close it.
         inbox_size: events held for iteration or for an async handler.
+        inbox_bytes: what these events may take: the bytes of their messages, inflated, and 64
+            for each; also bounds what is read, with "block", while an answer is awaited.
         overflow: what happens to more: "block", "drop_oldest", "drop_newest" or "fail".
         close_timeout: for the peer's goodbye.
         decode: "json", "raw" (text as str), or a function from str to anything.
@@ -197,6 +201,7 @@ class Config:
     proxy: str | None = field(default=None, repr=False)
     http_client: httpx.AsyncClient | None = field(default=None, repr=False)
     inbox_size: int = 1024
+    inbox_bytes: int = 64 * 1024 * 1024
     overflow: Overflow = "block"
     close_timeout: float = 5.0
     decode: DecodeLike = "json"

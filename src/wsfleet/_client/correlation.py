@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from wsfleet.errors import DuplicateRequestIdError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from .reading import Reading
 
 RequestId: TypeAlias = int | str | float
 
@@ -26,12 +29,23 @@ class Awaiting(Protocol):
 class Correlation:
     """The requests in flight on one client, those that wsfleet itself makes included."""
 
-    __slots__ = ("_last_id", "_own", "_own_ids", "asked", "client", "waiting")
+    __slots__ = (
+        "_asking",
+        "_last_id",
+        "_own",
+        "_own_ids",
+        "asked",
+        "client",
+        "held",
+        "waiting",
+    )
 
     def __init__(self, client: str) -> None:
         self.client: str = client
         self.asked: bool = False  # whether wsfleet made requests of its own
         self.waiting: dict[RequestId, Awaiting] = {}
+        self.held: Reading | None = None  # set while the inbox is full
+        self._asking = 0
         self._own = 0
         self._own_ids = itertools.count(1)
         self._last_id = 0
@@ -42,6 +56,32 @@ class Correlation:
 
     def __contains__(self, request_id: object) -> bool:
         return request_id in self.waiting
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a user, or wsfleet itself, awaits an answer at this moment."""
+        return self._asking > 0 or len(self.waiting) > self._own
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Await an answer to what wsfleet itself asks, for the length of a block."""
+        self._asking += 1
+        try:
+            if self.held is not None:
+                self.held.read_on()
+            yield
+        finally:
+            self._asking -= 1
+
+    def refuse_unreadable(self) -> None:
+        """
+        Refuse what a user asks where its answer could not be read.
+
+        Raises:
+            BackpressureError: the inbox has more than `inbox_bytes`.
+        """
+        if self.held is not None:
+            self.held.refuse()
 
     def new_id(self) -> int:
         """Return an id that no request in flight has."""
@@ -56,10 +96,16 @@ class Correlation:
 
         Raises:
             DuplicateRequestIdError: one with that id is awaited already.
+            BackpressureError: the response could not be read.
         """
         if request_id in self.waiting:
             raise DuplicateRequestIdError(self.client, request_id)
+        if self.held is None:
+            self.waiting[request_id] = waiter
+            return
+        self.held.refuse()
         self.waiting[request_id] = waiter
+        self.held.read_on()
 
     def new_own_id(self) -> str:
         """
@@ -115,6 +161,18 @@ class Correlation:
             return False
         waiter.set(response)
         return True
+
+    def fail_users(self, make_error: Callable[[], Exception]) -> None:
+        """Give every user that awaits a response an error of its own, at once."""
+        found = [
+            (request_id, waiter)
+            for request_id, waiter in self.waiting.items()
+            if not isinstance(waiter, _Own)
+        ]
+        for request_id, _ in found:
+            del self.waiting[request_id]
+        for _, waiter in found:
+            waiter.set(make_error())
 
     def fail_all(self, make_error: Callable[[], Exception]) -> int:
         """

@@ -48,6 +48,7 @@ class Delivery(StraightDelivery):
         "_unwatched",
         "_watch",
         "awaits_handler",
+        "inbox",
         "on_pong",
         "on_text",
     )
@@ -64,6 +65,7 @@ class Delivery(StraightDelivery):
         ponged: Callable[[bytes], None],
         watch: Callable[[Any], bool] | None,
     ) -> None:
+        self.inbox: Inbox = inbox
         self.awaits_handler: bool = handler is not None and is_async_callable(handler)
         called_inline = handler is not None and not self.awaits_handler
         take: Callable[[Event], Any] = handler if called_inline else inbox.put  # type: ignore[assignment]

@@ -20,6 +20,7 @@ from .user_code import UserCode, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from wsfleet._wire.connection import Connection
 
@@ -75,8 +76,9 @@ class Dialogue:
         waiter = self._new_waiter(anyio.current_time(), timeout)
         request_id: str | None = None
         try:
-            request_id = self.say(call, waiter.set, counted=True)
-            answer = await waiter
+            with self.asking():
+                request_id = self.say(call, waiter.set, counted=True)
+                answer = await waiter
         finally:
             self.forget(request_id)
             waiter.close()
@@ -85,6 +87,24 @@ class Dialogue:
         if not isinstance(answer, dict):
             raise TimeoutError
         return answer
+
+    @property
+    def unread(self) -> bool:
+        """Whether the connection is not read at this moment, because the inbox is full."""
+        return self._connection.paused
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Await an answer for the length of a block: it is read though the inbox is full."""
+        return self._requests.asking()
+
+    def refuse_unreadable(self) -> None:
+        """
+        Refuse what a user asks where its answer could not be read.
+
+        Raises:
+            BackpressureError: the inbox has more than `inbox_bytes`; nothing was sent.
+        """
+        self._requests.refuse_unreadable()
 
     def deadline(self, timeout: float) -> Deadline:
         """Return the end of a wait for the server that begins now."""

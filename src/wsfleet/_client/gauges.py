@@ -90,7 +90,7 @@ class Gauges:
             sent=self._sender.sent,
             received=self._delivery.received,
             errors=self._sender.health.errors,
-            reading_paused=self.inbox.paused,
+            reading_paused=self.life.reading.paused,
             memory=memory_of(self.inbox.waiting()),
         )
 

@@ -1,5 +1,5 @@
 """
-Events on their way to whoever takes them, at most so many.
+Queue of events for the consumer, bounded by their number and by their bytes.
 
 Rule 1: putting never waits; what a full inbox does is its overflow policy.
 Rule 2: while nobody listens it keeps the newest events and drops the oldest, whatever the
@@ -9,7 +9,7 @@ policy: a client that is only sent through never stalls.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .events import Event
+    from .reading import Reading
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_newest", "fail"]
 """
@@ -30,56 +31,90 @@ it was taken (what was already read is kept on top), the oldest or the newest ev
 or the client fails.
 """
 
+OVERHEAD: Final = 64
+"""Bytes that an event counts beside those of its message: an empty one takes memory, too."""
+
+
+class _Nothing:
+    """What an event is measured by before there is a connection."""
+
+    size = 0
+
+
+class Sized(Protocol):
+    """What delivers events: a connection's decoder."""
+
+    size: int
+    """Bytes of the message that is being delivered, inflated."""
+
 
 class Inbox:
     """
     A bounded queue between the wire and its listeners.
 
+    An event always finds room in an empty inbox, however large it is.
+
     Args:
         size: events that it holds.
+        most: bytes that it holds.
         overflow: what happens to more.
-        pause: called when reading should pause ("block").
-        resume: called when it may go on.
-        failed: called on overflow ("fail").
+        reading: told when the inbox is full, and when it has room ("block").
+        failed: called on overflow ("fail") with what was too many: "events" or "bytes".
+
+    Attributes:
+        source: tells the size of the event that is put.
     """
 
     __slots__ = (
         "_arrived",
+        "_bytes",
         "_ended",
         "_error",
         "_events",
         "_failed",
         "_listeners",
+        "_most",
         "_overflow",
-        "_pause",
-        "_resume",
+        "_reading",
+        "_room",
+        "_room_bytes",
+        "_room_open",
         "_size",
+        "_sizes",
         "_taken",
         "dropped",
         "on_arrival",
         "paused",
+        "source",
         "told",
     )
 
     def __init__(
         self,
         size: int,
+        most: int,
         overflow: Overflow,
         *,
-        pause: Callable[[], None],
-        resume: Callable[[], None],
-        failed: Callable[[], None],
+        reading: Reading,
+        failed: Callable[[str], None],
     ) -> None:
         self.dropped: int = 0
-        self.paused: bool = False
+        self.paused: bool = False  # whether reading was told that it is full
         self.told: bool = False
         self.on_arrival: Callable[[], None] | None = None
+        self.source: Sized = _Nothing()
         self._size = size
+        # Up to so many events and bytes of theirs, nothing else need be asked.
+        self._room_open = self._room = min(size, most // (2 * OVERHEAD))
+        self._room_bytes = most - self._room * OVERHEAD
+        self._most = most
         self._overflow = overflow
-        self._pause = pause
-        self._resume = resume
+        self._reading = reading
         self._failed = failed
         self._events: deque[Event] = deque()
+        # Of these events, and before them of some that were taken: see `_count_again`.
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self._arrived: anyio.Event | None = None
         self._listeners = 0
         self._taken = 0  # since the event loop had its turn
@@ -97,10 +132,39 @@ class Inbox:
 
     def put(self, event: Event) -> None:
         """Take an event in, or do what the policy says."""
+        size = self.source.size
+        held = self._bytes + size
+        if held > self._room_bytes or len(self._sizes) >= self._room:
+            self._put_beyond(event, size)
+            return
+        self._bytes = held
+        self._sizes.append(size)
+        self._events.append(event)
+        if self._arrived is not None or self.on_arrival is not None:
+            self._tell()
+
+    def _put_beyond(self, event: Event, size: int) -> None:
+        """Take an event in, or not, where it may not fit."""
         if self._ended:
             return
-        if len(self._events) >= self._size and not self._make_room():
+        self._count_again()
+        over = not self._fits(size)
+        is_full = over or len(self._events) >= self._size
+        policy = self._overflow if self._listeners else "drop_oldest"
+        if is_full and not self._make_room(policy, size, over=over):
             return
+        self._append(event, size)
+        if is_full and policy == "block":
+            self.paused = True
+            self._reading.hold(over=over)  # each time: it may be a new connection, which reads
+
+    def _fits(self, size: int) -> bool:
+        """Whether an event more of so many bytes leaves the inbox within its bytes."""
+        return self._bytes + size + OVERHEAD * (len(self._events) + 1) <= self._most
+
+    def _append(self, event: Event, size: int) -> None:
+        self._sizes.append(size)
+        self._bytes += size
         self._events.append(event)
         self._tell()
 
@@ -112,29 +176,56 @@ class Inbox:
         """
         if self._ended:
             return
+        self._count_again()
         if len(self._events) >= self._size:
             if not self._listeners or self._overflow == "drop_oldest":
-                self._events.popleft()
-                self.dropped += 1
+                self._drop_oldest()
             elif isinstance(last := self._events[-1], Gap):
                 self._events.pop()
+                self._bytes -= self._sizes.pop()
                 gap = join(last, gap)
-        self._events.append(gap)
-        self._tell()
+        self._append(gap, 0)
 
-    def _make_room(self) -> bool:
-        """Decide on one event more than fits; False drops it."""
-        policy = self._overflow if self._listeners else "drop_oldest"
-        if policy == "block":
-            self.paused = True
-            self._pause()  # each time: it may be a new connection, which reads
-            return True
+    def _make_room(self, policy: Overflow, size: int, *, over: bool) -> bool:
+        """Decide on an event more than fits; False drops it."""
         if policy == "drop_oldest":
-            self._events.popleft()
+            self._drop_for(size)
+            return True
+        if policy == "block":
+            if not over or self._reading.possible:
+                return True
+        elif not self._events:
+            return True
         self.dropped += 1
         if policy == "fail":
-            self._failed()
-        return policy == "drop_oldest"
+            self._failed("bytes" if over else "events")
+        return False
+
+    def _drop_for(self, size: int) -> None:
+        """Drop the oldest events until one of so many bytes fits, or none is left."""
+        while self._events and (len(self._events) >= self._size or not self._fits(size)):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._events.popleft()
+        self._bytes -= self._sizes.popleft()
+        self.dropped += 1
+
+    @property
+    def _held_bytes(self) -> int:
+        return self._bytes + OVERHEAD * len(self._events)
+
+    def _count_again(self) -> None:
+        """
+        Forget the sizes of what was taken: to take an event only takes it out of one queue, and
+        its size goes when the inbox seems to be full.
+        """
+        count = len(self._events)
+        if not count:
+            self._sizes.clear()
+            self._bytes = 0
+        while len(self._sizes) > count:
+            self._bytes -= self._sizes.popleft()
 
     def _tell(self) -> None:
         arrived, self._arrived = self._arrived, None
@@ -148,6 +239,7 @@ class Inbox:
         count = len(self._events)
         self._events.clear()
         self.dropped += count
+        self._let_read()
         return count
 
     # its life
@@ -155,11 +247,13 @@ class Inbox:
     def open(self) -> None:
         """Take events in, again."""
         self._ended = self.told = False
+        self._room = self._room_open
         self._error = None
 
     def end(self, error: Exception | None) -> None:
         """Take no more in; listeners get what is there, and then the end, or the error."""
         self._ended = True
+        self._room = 0  # to look closely at each
         self._error = error
         self._tell()
 
@@ -182,21 +276,32 @@ class Inbox:
             self._let_read()
 
     def _trim(self) -> None:
-        while len(self._events) > self._size:
-            self._events.popleft()
-            self.dropped += 1
+        self._count_again()
+        while len(self._events) > self._size or (
+            self._held_bytes > self._most and len(self._events) > 1
+        ):
+            self._drop_oldest()
 
     def _let_read(self) -> None:
-        if self.paused:
+        """Tell who reads what room there is again."""
+        if not self.paused:
+            return
+        self._count_again()
+        is_over = self._held_bytes > self._most // 2 and self._reading.over
+        if is_over and self._events and self._listeners:
+            return
+        if len(self._events) <= self._size // 2 or not self._listeners:
             self.paused = False
-            self._resume()
+            self._reading.release()
+        elif self._reading.over:
+            self._reading.ease()
 
     def take(self) -> Event | None:
         """Return the next event, or None when there is none at this moment."""
         if not self._events:
             return None
         event = self._events.popleft()
-        if self.paused and len(self._events) <= self._size // 2:
+        if self.paused:
             self._let_read()
         return event
 
@@ -210,6 +315,16 @@ class Inbox:
 
         Cancelling it loses nothing.
         """
+        if self._events and self._taken < BURST - 1:
+            self._taken += 1
+            event = self._events.popleft()
+            if self.paused:
+                self._let_read()
+            return event
+        return await self._next_in_turn()
+
+    async def _next_in_turn(self) -> Event:
+        """Return the next event, after a turn of the event loop where one is due."""
         if self._taken >= BURST - 1:
             await checkpoint()
             self._taken = 0

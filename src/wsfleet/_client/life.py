@@ -31,7 +31,6 @@ from .fairness import SendBudget, running_budget
 from .gate import count_control, turn_to_connect
 from .interruption import Interruption
 from .loss import ended, refused, unprepared
-from .reading import Reading
 from .reading_failures import ReadingFailures
 from .session import Session
 from .states import Phase, Step, after, level_of
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from .loss import Loss
     from .owner import Owner
     from .preparation import Restored
+    from .reading import Reading
 
     Opener: TypeAlias = Callable[[Endpoint, Sink], Awaitable[Connection]]
     Watcher: TypeAlias = Callable[[Step], None]
@@ -79,7 +79,7 @@ class Life(Availability):
             config.latency_buffer_size,
             self.failures.add,
         )
-        self.reading: Reading = Reading()
+        self.reading: Reading  # as the owner
         self.network: LocalNetwork | None = None  # that of its fleet
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
@@ -294,6 +294,8 @@ class Life(Availability):
         self.current = self.new_waiter.grace.connection = connection
         self._waiting = None
         self.failures.begin()
+        self.reading.prepare(connection)
+        owner.delivery.inbox.source = connection.decoder
         dialogue = Dialogue(connection, owner.requests, owner.limiter, self.new_waiter)
         beats = self.beats.begin(connection, dialogue, self.clock)
         owner.delivery.await_gap(self._interruption.gap if self._interruption.lasts else None)
@@ -310,7 +312,7 @@ class Life(Availability):
         self.generation += 1
         self.owner.delivery.tell_gap()
         self._interruption.end()
-        self.reading.begin(self.connection)
+        self.reading.begin()
         took, self._since = self.clock() - self._since, self.clock()
         if restored is not None:
             level = "warning" if restored.rejected else "info"

@@ -24,7 +24,7 @@ class StateMetrics:
         sent: messages handed to the network.
         received: messages that came in.
         errors: requests without an answer, and connections lost.
-        reading_paused: whether the inbox is full and reading waits for it.
+        reading_paused: whether nothing is read until events were taken from the full inbox.
         memory: bytes that the events in the inbox take, about.
     """
 

@@ -97,14 +97,15 @@ class Preparation:
             SendError: the connection has ended.
         """
         if self._authentication is not None:
-            await self._within("the login", self._authentication.begin(dialogue))
+            await self._within("the login", self._authentication.begin(dialogue), dialogue)
         for call in self._venue.calls:
-            await self._within(_name_of(call), self._make(dialogue, call))
+            await self._within(_name_of(call), self._make(dialogue, call), dialogue)
         if not self._subscriptions.channels.held():
             return None
         began = clock()
         restoring = self._subscriptions.restore(dialogue, self._timeout)
-        count, rejected = await self._within("restoring subscriptions", restoring)
+        step = "restoring subscriptions"
+        count, rejected = await self._within(step, restoring, dialogue)
         return Restored(count, rejected, round(clock() - began, 6))
 
     async def keep(self, dialogue: Dialogue) -> None:
@@ -133,12 +134,14 @@ class Preparation:
             detail = str(exc) if isinstance(exc, WsfleetError) else type(exc).__name__
             raise SessionRejectedError(self._url, step, detail, None, True) from exc
 
-    async def _within(self, step: str, doing: Awaitable[Any]) -> Any:
+    async def _within(self, step: str, doing: Awaitable[Any], dialogue: Dialogue) -> Any:
         try:
             with self._boundary(step):
                 return await doing
         except TimeoutError:
             detail = f"{step} had no answer in time"
+            if dialogue.unread:
+                detail += ": the inbox is full, and its events were not taken"
         except RateLimitedError as error:
             wait = f"{error.retry_after:.3g} s more"
             detail = f"{step} was held up by the rate limit, for {wait}"

@@ -119,12 +119,13 @@ class Pulse:
             call["params"] = params
         sent_at = self._clock()
         answer = _Answer()
-        request_id = self._dialogue.say(call, answer.set)
-        try:
-            if not await self._within(timeout, answer.arrived.wait, strict=True):
-                raise TimeoutError
-        finally:
-            self._dialogue.forget(request_id)
+        with self._dialogue.asking():
+            request_id = self._dialogue.say(call, answer.set)
+            try:
+                if not await self._within(timeout, answer.arrived.wait, strict=True):
+                    raise TimeoutError
+            finally:
+                self._dialogue.forget(request_id)
         if isinstance(answer.value, Exception):
             raise answer.value
         self.answered(sent_at)

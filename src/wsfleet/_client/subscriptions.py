@@ -59,6 +59,7 @@ class Subscriptions:
     """
 
     __slots__ = (
+        "_asked",
         "_changes",
         "_client",
         "_crashed",
@@ -86,6 +87,7 @@ class Subscriptions:
         self._crashed = crashed
         self._unread = unread
         self._changes = Changes()
+        self._asked: dict[_Question, None] = {}  # by users, who wait for the answers
         self._open: dict[_Question, None] = {}  # those of a venue that answers without ids
         self._late: dict[_Question, None] = {}
 
@@ -101,7 +103,7 @@ class Subscriptions:
                 while claim.error is None and not self.channels.settled(claim.names):
                     if unasked := self.channels.unasked(claim.names):
                         batch = call(self._venue.first_batch, unasked)
-                        await self._ask(_Question(batch, dialogue), deadline, timeout)
+                        await self._ask_for_user(_Question(batch, dialogue), deadline, timeout)
                     else:
                         await deadline.wait(self._changes.next)
             rejected = self._outcome(claim)
@@ -131,7 +133,8 @@ class Subscriptions:
                 deadline = dialogue.deadline(timeout)
                 while untold := self.channels.untold(removal):
                     batch = call(partial(self._venue.first_batch, remove=True), untold)
-                    await self._ask(_Question(batch, dialogue, told), deadline, timeout)
+                    question = _Question(batch, dialogue, told)
+                    await self._ask_for_user(question, deadline, timeout)
         except BaseException:
             self.channels.take_back(removal, told)
             self._changes.tell()
@@ -190,16 +193,33 @@ class Subscriptions:
         """Take a message that answers a batch without an id; False when it answers none."""
         return any(self._read(question, message) for question in tuple(self._open))
 
+    def starve(self, make_error: Callable[[], Exception]) -> None:
+        """Fail what users ask: the answers cannot be read."""
+        for question in self._asked:
+            question.error = make_error()
+        self._changes.tell()
+
+    async def _ask_for_user(
+        self, question: _Question, deadline: Deadline, timeout: float
+    ) -> None:
+        question.dialogue.refuse_unreadable()
+        self._asked[question] = None
+        try:
+            await self._ask(question, deadline, timeout)
+        finally:
+            del self._asked[question]
+
     async def _ask(self, question: _Question, deadline: Deadline, timeout: float) -> None:
         """Ask until all of a batch is answered, or others decide about its channels."""
         delay = max(self._venue.pause, FIRST_POSTPONEMENT)
         self.channels.plan(question.batch)
         try:
-            while await self._put(question, deadline, timeout):
-                if await self._is_answered(question, deadline):
-                    return
-                await deadline.wait(partial(anyio.sleep, delay))
-                delay *= 2
+            with question.dialogue.asking():
+                while await self._put(question, deadline, timeout):
+                    if await self._is_answered(question, deadline):
+                        return
+                    await deadline.wait(partial(anyio.sleep, delay))
+                    delay *= 2
         finally:
             self.channels.give_up(question.batch)
             if question.awaited:

@@ -114,6 +114,19 @@ OURS: Final[Mapping[type[errors.WsfleetError], Row]] = {
     errors.DisconnectedError: Row(
         Advice(f"{_RECONNECTS} {_LOOK_FIRST}"), by="code", cases=_CLOSE_CODES
     ),
+    errors.BackpressureError: Row(
+        Advice(
+            "Do less for each event, raise `inbox_bytes`, or choose an `overflow` that drops. "
+            f"{_LOOK_FIRST}"
+        ),
+        by="sent",
+        cases={
+            False: Advice(
+                "Take events before you ask: do less for each, raise `inbox_bytes`, or choose "
+                "an `overflow` that drops."
+            )
+        },
+    ),
     errors.DuplicateRequestIdError: Row(
         Advice("Give each request an id of its own, or use `request`, which makes them.")
     ),
@@ -140,8 +153,8 @@ OURS: Final[Mapping[type[errors.WsfleetError], Row]] = {
     ),
     errors.InboxOverflowError: Row(
         Advice(
-            "Do less for each event, raise `inbox_size`, or choose an `overflow` that blocks "
-            "or drops."
+            "Do less for each event, raise `inbox_size` or `inbox_bytes`, or choose an "
+            "`overflow` that blocks or drops."
         )
     ),
     errors.UnreadableAnswerError: Row(

@@ -160,6 +160,11 @@ class Connection(Offering):
         return self.ending is None and not self._is_closing()
 
     @property
+    def decoder(self) -> Decoder:
+        """What decodes the bytes that come; its `size` is that of the message delivered."""
+        return self._decoder
+
+    @property
     def pumped(self) -> bool:
         """Whether `pump` has to run for bytes to move."""
         return self._link.pumped

@@ -194,6 +194,7 @@ class FrameByFrame(_Below):
             self._finish(self._message.take())
             return
         self._opened_by = 0
+        self.size = self._message.size
         try:
             text = self._message.take_text()
         except UnicodeDecodeError:
@@ -205,6 +206,7 @@ class FrameByFrame(_Below):
         if first & _RSV1:
             assert self._inflater is not None
             payload = self._inflater.inflate(payload, self._limit)
+        self.size = len(payload)
         if first & _OPCODE == Opcode.BINARY:
             self._receiver.on_binary(bytes(payload))
             return

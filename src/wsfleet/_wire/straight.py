@@ -72,6 +72,7 @@ class StraightDecoder:
 
     Attributes:
         behind: whether bytes that were fed still wait: `feed` has taken `MOST_FRAMES` of them.
+        size: bytes of the message that is being delivered, inflated.
     """
 
     __slots__ = (
@@ -86,6 +87,7 @@ class StraightDecoder:
         "_stopped",
         "_text_factory",
         "behind",
+        "size",
     )
 
     def __init__(
@@ -94,6 +96,7 @@ class StraightDecoder:
         max_message_size: int | None,
         text_factory: Callable[[bytes], Any],
     ) -> None:
+        self.size: int = 0
         self._receiver = receiver
         self._limit = max_message_size
         self._text_factory = text_factory
@@ -188,6 +191,7 @@ class StraightDecoder:
                 return pos
             pos = after
             self._left = left = left - 1
+            self.size = size
             if head <= _TEXT_16:
                 try:
                     text = text_factory(data[start:after])

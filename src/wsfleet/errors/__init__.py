@@ -14,6 +14,7 @@ Everything that wsfleet raises.
     |   +-- NotConnectedError
     |   +-- RequestTimeoutError (TimeoutError)
     |   +-- DisconnectedError
+    |   +-- BackpressureError
     |   +-- DuplicateRequestIdError
     |   +-- NoConnectionsError
     |   +-- MaxAttemptsExceededError
@@ -54,6 +55,7 @@ from .living import (
     UnreadableAnswerError,
 )
 from .sending import (
+    BackpressureError,
     DisconnectedError,
     DuplicateRequestIdError,
     MaxAttemptsExceededError,
@@ -65,6 +67,7 @@ from .sending import (
 )
 
 __all__ = [
+    "BackpressureError",
     "ConfigError",
     "ConnectError",
     "ConnectRefusedError",

@@ -67,20 +67,22 @@ class InboxOverflowError(WsfleetError):
 
     Attributes:
         client: the client's name.
-        size: events that its inbox holds.
+        size: how much its inbox holds.
+        unit: "events" (`inbox_size`) or "bytes" (`inbox_bytes`).
     """
 
     recoverable: bool = True
 
-    def __init__(self, client: str, size: int) -> None:
-        super().__init__(client, size)
+    def __init__(self, client: str, size: int, unit: str = "events") -> None:
+        super().__init__(client, size, unit)
         self.client = client
         self.size = size
+        self.unit = unit
 
     def __str__(self) -> str:
         return (
-            f"the inbox of {self.client} was full ({self.size} events): "
-            "take events faster, or choose another inbox_size or overflow policy"
+            f"the inbox of {self.client} was full ({self.size} {self.unit}): take events "
+            "faster, or choose another inbox_size, inbox_bytes or overflow policy"
         )
 
 

@@ -116,6 +116,41 @@ class DisconnectedError(SendError):
         )
 
 
+class BackpressureError(SendError):
+    """
+    The answer cannot be read: events that were not taken fill the inbox up to `inbox_bytes`,
+    and reading waits until half of them were.
+
+    `sent` is None where the request was on its way when that happened (the server may have
+    acted on it), and False where it was made after that.
+
+    Attributes:
+        client: the client's name.
+        inbox_bytes: what its inbox holds.
+    """
+
+    recoverable: bool = True
+
+    def __init__(self, client: str, inbox_bytes: int, sent: bool | None) -> None:
+        super().__init__(client, inbox_bytes, sent)
+        self.client = client
+        self.inbox_bytes = inbox_bytes
+        self.sent: bool | None = sent
+
+    def __str__(self) -> str:
+        if self.sent is False:
+            outcome = "not sent: take events before you ask"
+        else:
+            outcome = (
+                "the request may have been carried out: ask the server before repeating it, "
+                "and take events faster"
+            )
+        return (
+            f"no answer can be read on {self.client}, whose inbox is full ({self.inbox_bytes} "
+            f"bytes of events that were not taken); {outcome}"
+        )
+
+
 class DuplicateRequestIdError(SendError):
     """
     A request with this id still awaits its response on this client; the second was not sent.

@@ -84,10 +84,10 @@ async def test_a_gap_does_not_pause_a_login(network: FakeNetwork) -> None:
 
 
 async def test_an_answer_that_was_not_read_is_not_missing(network: FakeNetwork) -> None:
-    """A paused consumer does not make the answers to a heartbeat's calls late."""
+    """A consumer that lets the inbox fill does not make the answers to a heartbeat late."""
     venue = FakeVenue(network)
     beat = JsonRpcHeartbeat(interval=10.0, timeout=3.0)
-    async with connect(URL, opener=network, heartbeat=beat, inbox_size=2) as client:
+    async with connect(URL, opener=network, heartbeat=beat, inbox_bytes=100) as client:
         events = aiter(client)
         await anyio.sleep(1)
         venue.hold = True

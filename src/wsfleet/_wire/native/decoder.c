@@ -26,6 +26,7 @@ typedef struct {
     Py_ssize_t max_size; /* the limit; the largest number where there is none */
     Py_ssize_t missing;  /* bytes of a frame's payload that have not come */
     int left;            /* frames that may still be taken in this call */
+    Py_ssize_t size;     /* bytes of the message that is being delivered, inflated */
     int opened_by;       /* first byte of a message whose fragments have not all come, or 0 */
     char stopped;
     char busy;
@@ -103,6 +104,7 @@ deliver(Straight *self, PyObject *on_text, PyObject *on_binary, int first,
         const unsigned char *payload, Py_ssize_t size)
 {
     const int is_text = (first & OPCODE) == TEXT;
+    self->size = size;
     PyObject *message = is_text ? text_of(self, payload, size)
                                 : PyBytes_FromStringAndSize((const char *)payload, size);
     if (message == NULL)
@@ -301,7 +303,7 @@ straight_init(Straight *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->limit, Py_NewRef(limit));
     Py_XSETREF(self->message, (Pieces *)PyObject_CallNoArgs((PyObject *)&PiecesType));
     Py_XSETREF(self->rest, PyBytes_FromStringAndSize(NULL, 0));
-    self->missing = 0;
+    self->missing = self->size = 0;
     self->opened_by = 0;
     self->stopped = self->busy = self->behind = 0;
     self->left = 0;
@@ -341,6 +343,7 @@ static PyMemberDef straight_members[] = {
     {"_limit", T_OBJECT_EX, offsetof(Straight, limit), READONLY, NULL},
     {"_message", T_OBJECT_EX, offsetof(Straight, message), READONLY, NULL},
     {"_rest", T_OBJECT_EX, offsetof(Straight, rest), 0, NULL},
+    {"size", T_PYSSIZET, offsetof(Straight, size), 0, NULL},
     {"_missing", T_PYSSIZET, offsetof(Straight, missing), 0, NULL},
     {"_opened_by", T_INT, offsetof(Straight, opened_by), 0, NULL},
     {"_stopped", T_BOOL, offsetof(Straight, stopped), 0, NULL},
