@@ -238,7 +238,10 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Keep a fleet busy over bad networks (`-- --seconds 600`; `-- --loop trio`)."""
+    """
+    Keep a fleet busy over bad networks (`-- --seconds 600 --tls --loop uvloop`), or let it
+    reconnect again and again (`-- --cycles --tls`).
+    """
     install(session, "tests")
     session.run("python", "-m", "tests.soak", *session.posargs)
 

@@ -1,5 +1,6 @@
 """
-Keeps a fleet busy over bad networks for as long as wanted: `nox -s soak -- --seconds 600`.
+Keeps a fleet busy over bad networks for as long as wanted: `nox -s soak -- --seconds 600`; or
+lets it reconnect again and again: `nox -s soak -- --cycles --tls --loop uvloop`.
 
 Fails when a request has no outcome, when the fleet is not whole again at the end, or when what
 it holds has grown.
@@ -8,18 +9,18 @@ it holds has grown.
 from __future__ import annotations
 
 import argparse
-import gc
 import random
-import resource
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import structlog
 
+from tests.soak.cycles import dropping_server, soak_cycles
 from tests.soak.faults import Endpoint, harm
+from tests.soak.held import Held
 from wsfleet import ClientSupervisor, PingPong
 from wsfleet.errors import SendError
 
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 STREAMS: Final = 8
 CLIENTS: Final = 4
 ENDPOINTS: Final = 3
-GROWTH: Final = 1.2
-"""What the fleet may hold at the end, for each of what it held when it had warmed up."""
+LOOPS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "asyncio": ("asyncio", {"use_uvloop": False}),
+    "uvloop": ("asyncio", {"use_uvloop": True}),
+    "trio": ("trio", {}),
+}
 
 
 class Tally:
@@ -59,13 +63,6 @@ class Tally:
             print(f"{count:10,} {outcome}")
 
 
-def held() -> int:
-    """Return how many objects of ours there are."""
-    gc.collect()
-    ours = (o for o in gc.get_objects() if str(type(o).__module__).startswith("wsfleet."))
-    return sum(1 for _ in ours)
-
-
 async def start(pool: ClientSupervisor, endpoints: list[Endpoint]) -> list[Client]:
     """Start the fleet; whatever happens, no client gives up."""
     beat = PingPong(interval=1.0, timeout=1.0)
@@ -77,33 +74,33 @@ async def start(pool: ClientSupervisor, endpoints: list[Endpoint]) -> list[Clien
             retry_delay=0.1,
             max_backoff=1.0,
             request_timeout=2.0,
+            ssl_context=endpoint.ssl_context,
         )
         for endpoint in endpoints
         for _ in range(CLIENTS)
     ]
 
 
-async def soak(seconds: float, rng: random.Random) -> int:
+async def soak(seconds: float, rng: random.Random, tls: bool) -> int:
     """Keep a fleet busy; return the exit code."""
     tally = Tally()
     async with AsyncExitStack() as stack:
-        endpoints = [await stack.enter_async_context(Endpoint()) for _ in range(ENDPOINTS)]
+        endpoints = [
+            await stack.enter_async_context(Endpoint(tls=tls)) for _ in range(ENDPOINTS)
+        ]
         pool = await stack.enter_async_context(ClientSupervisor())
         clients = await start(pool, endpoints)
         with anyio.fail_after(seconds + 60):
             await run_for(min(10.0, seconds / 4), tally, pool, endpoints, rng)
-            before, memory = held(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = Held.now()
             await run_for(seconds, tally, pool, endpoints, rng)
             await pool.wait_connected(len(clients))
-        after, peak = held(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        after = Held.now()
         reconnects = sum(client.life.generation - 1 for client in clients)
     tally.show()
-    print(
-        f"{reconnects} reconnects; objects {before} -> {after}; memory {memory} -> {peak} KiB"
-    )
+    print(f"{reconnects} reconnects; {before.compared(after)}")
     accounted = tally.sent == sum(tally.outcomes.values())
-    small = after <= before * GROWTH + 100 and peak <= memory * GROWTH
-    return 0 if accounted and reconnects and small else 1
+    return 0 if accounted and reconnects and not before.has_grown(after) else 1
 
 
 async def run_for(
@@ -128,13 +125,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    parser.add_argument("--loop", choices=["asyncio", "trio"], default="asyncio")
+    parser.add_argument("--loop", choices=list(LOOPS), default="asyncio")
+    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--cycles", action="store_true", help="reconnect again and again")
     options = parser.parse_args()
-    print(f"seed {options.seed}, {options.loop}, {options.seconds:g} seconds")
+    how = " and TLS" if options.tls else ""
+    print(f"seed {options.seed}, {options.loop}{how}, {options.seconds:g} seconds")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    sys.exit(
-        anyio.run(soak, options.seconds, random.Random(options.seed), backend=options.loop)
+    sys.exit(run_cycles(options) if options.cycles else run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the fleet over bad networks."""
+    backend, more = LOOPS[options.loop]
+    rng = random.Random(options.seed)
+    return anyio.run(
+        soak, options.seconds, rng, options.tls, backend=backend, backend_options=more
     )
+
+
+def run_cycles(options: argparse.Namespace) -> int:
+    """Let the fleet reconnect again and again."""
+    backend, more = LOOPS[options.loop]
+    with dropping_server(tls=options.tls) as (url, client_options):
+        arguments = (options.seconds, url, client_options)
+        return anyio.run(soak_cycles, *arguments, backend=backend, backend_options=more)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from wsfleet.testing import FaultProxy, MockServer, json_rpc
 
 if TYPE_CHECKING:
     import random
+    import ssl
     from types import TracebackType
     from typing import Self
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 class Endpoint:
     """A server behind a network that can be harmed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
         self._stack = AsyncExitStack()
-        self._server = MockServer(json_rpc)
+        self._server = MockServer(json_rpc, ssl=tls)
         self._proxy: FaultProxy
 
     async def __aenter__(self) -> Self:
@@ -43,6 +44,11 @@ class Endpoint:
     def url(self) -> str:
         """Where clients connect to."""
         return self._proxy.url
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """What clients trust it with, where it speaks TLS."""
+        return self._server.client_ssl_context
 
     async def break_in(self, way: str) -> None:
         """Let one thing go wrong."""
