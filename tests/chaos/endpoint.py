@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
-from .frames import CLOSE, TEXT, fragmented, frame
+from .frames import CLOSE, TEXT, frame
 from .log import Link
 from .messages import response_text
 from .peer import Peer
@@ -102,19 +102,20 @@ class Endpoint:
     def answer(self, peer: Peer, request_id: object, number: int) -> None:
         """Answer a request: now or later, in one frame or several, alone or among others."""
         rng = self._rng
-        text = response_text(request_id, number)
-        data = fragmented(text, 3) if rng.random() < 0.1 else frame(TEXT, text)
+        texts = [response_text(request_id, number)]
         stray = rng.random()
         if stray < 0.03:  # an answer to a request that nobody made
-            data = frame(TEXT, response_text(f"stray-{number}", number + 1)) + data
+            texts.insert(0, response_text(f"stray-{number}", number + 1))
         elif stray < 0.06:  # the same answer once more
-            data += frame(TEXT, text)
+            texts *= 2
+        pieces = 3 if rng.random() < 0.1 else 1
         delay = rng.random()
         if delay < 0.5:
-            peer.send_answer(number, data)
+            peer.send_answer(number, texts, pieces)
         else:
             seconds = rng.uniform(0.2, 1.0) if delay > 0.97 else 0.03 * delay
-            asyncio.get_running_loop().call_later(seconds, peer.send_answer, number, data)
+            loop = asyncio.get_running_loop()
+            loop.call_later(seconds, peer.send_answer, number, texts, pieces)
 
     # faults
 

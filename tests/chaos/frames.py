@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
+import zlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ PONG: Final = 10
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _FIN: Final = 0x80
 """The highest bit: of the first byte, the last frame; of the second, a masked one."""
+_DEFLATED: Final = 0x40
+"""The bit of a compressed message, which RFC 7692 took from the reserved ones."""
+
 _LONG: Final = 126
 _LONGEST: Final = 127
-_KNOWN: Final = frozenset({CONTINUATION, TEXT, 2, CLOSE, PING, PONG})
+_KNOWN: Final = frozenset({TEXT, TEXT | _DEFLATED, CLOSE, PING, PONG})
 
 
 class FrameError(Exception):
@@ -49,21 +53,62 @@ def frame(opcode: int, payload: bytes, *, last: bool = True) -> bytes:
     return struct.pack("!BBQ", first, _LONGEST, size) + payload
 
 
-def fragmented(payload: bytes, pieces: int) -> bytes:
-    """Return a text message in several frames, with a ping between them."""
-    step = max(1, len(payload) // pieces)
+class Deflating:
+    """
+    The compression of one connection, in both directions (RFC 7692, with context takeover).
+
+    It is agreed on by a header without parameters.
+    """
+
+    HEADER: Final = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    _TAIL: Final = b"\x00\x00\xff\xff"
+
+    def __init__(self) -> None:
+        self._deflater = zlib.compressobj(wbits=-15)
+        self._inflater = zlib.decompressobj(wbits=-15)
+
+    def deflate(self, payload: bytes) -> bytes:
+        """Return what is sent for a message."""
+        data = self._deflater.compress(payload) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
+        return data[: -len(self._TAIL)]
+
+    def inflate(self, payload: bytes) -> bytes:
+        """
+        Return the message that was sent.
+
+        Raises:
+            FrameError: it is damaged.
+        """
+        try:
+            return self._inflater.decompress(payload + self._TAIL)
+        except zlib.error as error:
+            raise FrameError(f"not compressed as agreed: {error}") from None
+
+
+def text_message(payload: bytes, deflating: Deflating | None = None, pieces: int = 1) -> bytes:
+    """Return a text message in so many frames, with a ping between them."""
+    first = TEXT
+    if deflating is not None:
+        payload, first = deflating.deflate(payload), TEXT | _DEFLATED
+    step = max(1, -(-len(payload) // pieces))
     parts = [payload[at : at + step] for at in range(0, len(payload), step)]
     frames = [
-        frame(TEXT if at == 0 else CONTINUATION, part, last=at == len(parts) - 1)
+        frame(first if at == 0 else CONTINUATION, part, last=at == len(parts) - 1)
         for at, part in enumerate(parts)
     ]
     return frame(PING, b"between").join(frames)
 
 
 class FrameReader:
-    """Takes bytes of a client as they come, and returns whole frames."""
+    """
+    Takes bytes of a client as they come, and returns whole frames.
+
+    Attributes:
+        deflating: what was agreed on, or None.
+    """
 
     def __init__(self) -> None:
+        self.deflating: Deflating | None = None
         self._buffer = bytearray()
 
     @property
@@ -85,20 +130,23 @@ class FrameReader:
             if len(self._buffer) < start + size:
                 return
             mask = bytes(self._buffer[start - 4 : start])
-            payload = bytes(self._buffer[start : start + size])
+            payload = _unmasked(bytes(self._buffer[start : start + size]), mask)
             del self._buffer[: start + size]
-            yield opcode, _unmasked(payload, mask)
+            if opcode & _DEFLATED and self.deflating is not None:
+                opcode, payload = opcode & 15, self.deflating.inflate(payload)
+            yield opcode, payload
 
     def _header(self) -> tuple[int, int, int] | None:
         """Return where the payload begins, how long it is, and the opcode."""
         buffer = self._buffer
         if len(buffer) < 2:
             return None
-        if not buffer[1] & _FIN or buffer[0] & 0xF0 != _FIN:
+        deflated = buffer[0] & _DEFLATED if self.deflating is not None else 0
+        if not buffer[1] & _FIN or buffer[0] & 0xF0 != _FIN | deflated:
             raise FrameError(
                 f"not masked, not whole, or a reserved bit: {bytes(buffer[:2]).hex()}"
             )
-        opcode, size, start = buffer[0] & 15, buffer[1] & 127, 2
+        opcode, size, start = buffer[0] & 15 | deflated, buffer[1] & 127, 2
         if opcode not in _KNOWN:
             raise FrameError(f"unknown opcode {opcode}")
         if size >= _LONG:

@@ -10,11 +10,23 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from .frames import CLOSE, PING, PONG, TEXT, FrameError, FrameReader, accept_key, frame
+from .frames import (
+    CLOSE,
+    PING,
+    PONG,
+    Deflating,
+    FrameError,
+    FrameReader,
+    accept_key,
+    frame,
+    text_message,
+)
 from .log import Answered, Link, Seen
 from .messages import params_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .endpoint import Endpoint
 
 _HEADERS_END: Final = b"\r\n\r\n"
@@ -80,9 +92,13 @@ class Peer(asyncio.Protocol):
             name.lower(): v for name, v in re.findall(r"(?m)^([\w-]+): *(.*?)\r?$", head)
         }
         self.link.client = headers.get("x-client", "")
+        offered = "permessage-deflate" in headers.get("sec-websocket-extensions", "")
+        if offered and self.link.number % 2:
+            self._frames.deflating = Deflating()
         answer = self._endpoint.answer_upgrade(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {accept_key(headers['sec-websocket-key'])}\r\n\r\n"
+            f"Sec-WebSocket-Accept: {accept_key(headers['sec-websocket-key'])}\r\n"
+            f"{'' if self._frames.deflating is None else Deflating.HEADER}\r\n"
         )
         self._transport.write(answer.encode())
         if answer.startswith("HTTP/1.1 101") and answer.endswith("\r\n\r\n"):
@@ -160,11 +176,12 @@ class Peer(asyncio.Protocol):
     def _respond(self, message: dict[str, Any], result: object) -> None:
         if self._endpoint.mode != "mute":
             response = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-            self.write(frame(TEXT, json.dumps(response).encode()))
+            self._write_text(json.dumps(response).encode())
 
-    def send_answer(self, number: int, data: bytes) -> None:
-        """Send an answer, and log it when all of it is with the network."""
-        if self.write(data) and not self._transport.get_write_buffer_size():
+    def send_answer(self, number: int, texts: Sequence[bytes], pieces: int) -> None:
+        """Send an answer, among others, and log it when all of it is with the network."""
+        written = [self._write_text(text, pieces) for text in texts]
+        if all(written) and not self._transport.get_write_buffer_size():
             answered = Answered(number, self.link.number, time.monotonic())
             self._endpoint.log.answered.append(answered)
 
@@ -174,12 +191,16 @@ class Peer(asyncio.Protocol):
             params = {"connection": self.link.number, "sequence": self._sequence}
             self._sequence += 1
             event = {"jsonrpc": "2.0", "method": "subscription", "params": params}
-            self.write(frame(TEXT, json.dumps(event).encode()))
+            self._write_text(json.dumps(event).encode())
 
     def _is_full(self) -> bool:
         return self._transport.get_write_buffer_size() > _FULL
 
     # bytes
+
+    def _write_text(self, text: bytes, pieces: int = 1) -> bool:
+        # What is compressed is part of the context of what comes after it.
+        return self.usable and self.write(text_message(text, self._frames.deflating, pieces))
 
     @property
     def usable(self) -> bool:

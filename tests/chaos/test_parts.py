@@ -16,7 +16,7 @@ from .accounting import Ending
 from .callers import WAYS, call_of, judged
 from .events import Sequences
 from .faults import KINDS, faults
-from .frames import CLOSE, PING, TEXT, FrameError, FrameReader
+from .frames import CLOSE, PING, TEXT, Deflating, FrameError, FrameReader
 from .leftovers import Held, watched
 from .messages import answer_of, is_answer, params_of
 
@@ -75,6 +75,19 @@ def test_the_server_reads_frames_in_pieces_of_any_size() -> None:
     reader = FrameReader()
     assert list(reader.feed(stream[:3])) == []
     assert reader.inside_frame
+
+
+def test_the_server_reads_what_the_client_compressed() -> None:
+    """Compressed messages are read in their order; without an agreement they are a mistake."""
+    client, reader = Deflating(), FrameReader()
+    reader.deflating = Deflating()
+    stream = b"".join(masked(TEXT, client.deflate(b"hello"), first=0xC0) for _ in range(3))
+
+    assert list(reader.feed(stream)) == [(TEXT, b"hello")] * 3
+    with pytest.raises(FrameError):
+        list(reader.feed(masked(TEXT, b"\xff\xff", first=0xC0)))
+    with pytest.raises(FrameError):
+        list(FrameReader().feed(stream))
 
 
 @pytest.mark.parametrize(
