@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Call = Callable[[], Awaitable[Any]]
 
 URL = "ws://fake/"
-TRIES = 100
+TRIES = 50
 BURST = 64
 
 
