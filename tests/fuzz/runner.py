@@ -21,10 +21,11 @@ import msgspec
 
 from .codec import DecoderCase
 from .handshake import HandshakeCase
+from .opening import OpeningCase
 from .urls import UrlCase
 
-Case = DecoderCase | HandshakeCase | UrlCase
-KINDS: Final = (DecoderCase, DecoderCase, DecoderCase, HandshakeCase, UrlCase)
+Case = DecoderCase | HandshakeCase | OpeningCase | UrlCase
+KINDS: Final = (DecoderCase, DecoderCase, DecoderCase, HandshakeCase, OpeningCase, UrlCase)
 
 
 def make_case(seed: int, number: int) -> Case:
