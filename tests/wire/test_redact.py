@@ -51,7 +51,7 @@ def test_ordinary_urls_are_shown_whole(url: str) -> None:
         ("wss://a/" + "a" * 300, "wss://a/***"),
         ("wss://user@a/", "wss://***@a/"),
         ("wss://u:p@[::1]:80/p#part", "wss://***@[::1]:80/p"),
-        ("wss://a/?dGVzdA==&dGVzdHM=&a=1;b=2&c", "wss://a/?***&***&a=***&b=***&***"),
+        ("wss://a/?dGVzdA==&dGVzdHM=&a=1;b=2&c", "wss://a/?***&***&a=***&***"),
         ("wss://a/?0123456789abcdef=1", "wss://a/?***"),
         ("wss://[::1", "wss://***"),
         ("wss://u:p/ss@a/", "wss://***"),

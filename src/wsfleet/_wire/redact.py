@@ -149,8 +149,8 @@ def _redact_name(segment: str) -> str:
 
 
 def _redact_query(query: str) -> str:
-    pieces = re.split(r"[&;]", query)
-    return "&".join(_redact_piece(piece) for piece in pieces if piece)
+    # Some servers split at ";", too; for others what follows it is a part of the value.
+    return "&".join(_redact_piece(piece) for piece in query.split("&") if piece)
 
 
 def _redact_piece(piece: str) -> str:
@@ -158,6 +158,6 @@ def _redact_piece(piece: str) -> str:
     name, equals, value = piece.partition("=")
     # The padding of base64: one character where that makes the length a multiple of 4, or two.
     is_padding = not value.strip("=") and (value != "" or len(piece) % 4 == 0)
-    if not equals or is_padding or looks_like_token(name):
+    if not equals or is_padding or ";" in name or looks_like_token(name):
         return _HIDDEN
     return f"{name}={_HIDDEN}"
