@@ -84,7 +84,7 @@ class Fleet:
             case 1:
                 options["limiter"] = TokenBucket(capacity=20, refill_rate=60)
             case 2:
-                options["inbox_size"] = 64
+                options["inbox_size"] = 4
             case 3:
                 options["decode"] = "raw"
         return options
