@@ -23,7 +23,7 @@ from wsfleet import (
     recording,
     venues,
 )
-from wsfleet.errors import RestartLimitError, WsfleetError
+from wsfleet.errors import DisconnectedError, RestartLimitError, WsfleetError
 from wsfleet.testing import MockServer
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ QUICK: dict[str, Any] = {
     "retry_count": 0,
     "retry_delay": 0.01,
     "close_timeout": 1.0,
-    "request_timeout": 0.3,
 }
+PING = {"op": "ping", "token": PLANTED}
+PONG = {"pong": PLANTED}
 
 
 def planted_url(url: str) -> str:
@@ -47,7 +48,6 @@ def planted_url(url: str) -> str:
 
 def planted_options(url: str) -> dict[str, Any]:
     """Return options that have a secret wherever there can be one."""
-    ping = {"op": "ping", "token": PLANTED}
     return {
         "url_or_config": planted_url(url),
         "headers": {"Authorization": f"Bearer {PLANTED}", "X-Key": PLANTED},
@@ -55,9 +55,7 @@ def planted_options(url: str) -> dict[str, Any]:
         "venue": venues.deribit(
             client_id=f"id-{PLANTED}", client_secret=PLANTED, session="trading"
         ),
-        "heartbeat": ClientPing(
-            message=ping, answer={"pong": PLANTED}, interval=0.05, timeout=0.3
-        ),
+        "heartbeat": ClientPing(message=PING, answer=PONG, interval=0.05),
         "limiter": SlidingWindow(1000, 1.0),
         "debug": True,
         **QUICK,
@@ -68,7 +66,7 @@ def answer(text: Any) -> Any:
     """Do as a venue does that grants tokens; it answers pings, and calls by their method."""
     message = json.loads(text)
     if message.get("op") == "ping":
-        return {"pong": PLANTED}
+        return PONG
     method, own_id = message["method"], {"jsonrpc": "2.0", "id": message["id"]}
     if method == "silent":
         return None
@@ -111,7 +109,7 @@ class Run:
         await client.request("echo", {"token": PLANTED})
         for method in ("wrong", "silent"):
             try:
-                await client.request(method, {"token": PLANTED})
+                await client.request(method, {"token": PLANTED}, timeout=0.1)
             except WsfleetError as error:
                 self.tell_error(error)
         self.tell_client(client)
@@ -123,7 +121,7 @@ class Run:
             async with connect(**options) as client:
                 await server.inject_message({"event": 1})
                 await client.wait_connected()
-                await anyio.sleep(5)
+                await anyio.sleep(30)
         self.tell_error(caught.value)
 
 
@@ -173,13 +171,19 @@ async def test_planted_secrets_are_nowhere(
         ) as client:
             await run.use(client)
             await server.simulate_disconnect("reset")
-            await server.wait_until(lambda: server.accepted == 2)
+            await server.wait_until(lambda: server.accepted == 2, timeout=30)
             await client.wait_connected()
             await run.use(client)
-            await server.simulate_disconnect("freeze")  # the heartbeat finds that
-            await server.wait_until(lambda: server.accepted == 3)
         run.shown += [line for line in path.read_text().splitlines() if '"recording"' in line]
         run.tell(recording.metadata(path))
+
+        ping = ClientPing(message=PING, answer=PONG, interval=0.01, timeout=0.1)
+        alone = {**planted_options(server.url), "heartbeat": ping, "reconnect_on_error": False}
+        with pytest.raises(DisconnectedError) as lost:
+            async with connect(**alone):
+                await server.simulate_disconnect("freeze")  # the heartbeat finds that
+                await anyio.sleep(30)
+        run.tell_error(lost.value)
 
         for status in (401, 403, 429, 503):
             server.refuse(status=status, headers={"retry-after": PLANTED})
@@ -222,7 +226,7 @@ async def run_pool(run: Run, pool: ClientSupervisor, server: MockServer) -> None
     """Send through a pool, fail over, and let a client of it crash."""
     await pool.request_balanced("echo", {"token": PLANTED})
     for send in (
-        pool.request_balanced("silent", {"token": PLANTED}),
+        pool.request_balanced("wrong", {"token": PLANTED}),
         pool.send_balanced('{"op": "ping"}'),
     ):
         try:
@@ -238,7 +242,7 @@ async def run_pool(run: Run, pool: ClientSupervisor, server: MockServer) -> None
     with suppress(WsfleetError):
         await pool.start_client(**planted_options(server.url), name="bad", handler=crash)
     await server.inject_message({"event": 1})
-    await anyio.sleep(5)
+    await anyio.sleep(30)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
