@@ -5,6 +5,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import httpx
 import pytest
 
 from tests.real.planted import shown_by
@@ -103,6 +104,23 @@ async def test_servers_that_answer_wrong_see_no_secret_repeated() -> None:
     for answer in (echo, choose, header, silent):
         async with RawServer(answer) as server:
             await fail(ConnectError, {**secret_options(server.url), "timeout": 0.5})
+
+
+async def test_an_http_client_that_fails_shows_no_secret() -> None:
+    """What a transport of the user's raises keeps its own frames, and no others."""
+
+    class Failing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            del request
+            raise LookupError("mine")
+
+    async with httpx.AsyncClient(transport=Failing()) as http_client:
+        with pytest.raises(LookupError) as caught:
+            async with connect(**secret_options("ws://host"), http_client=http_client):
+                pytest.fail("connected")
+    shown = "".join(traceback.format_tb(caught.value.__traceback__))
+    assert "handle_async_request" in shown
+    assert SECRET not in shown_by(caught.value, __file__)
 
 
 async def test_an_attempt_that_is_cancelled_shows_no_secret() -> None:

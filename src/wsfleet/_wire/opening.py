@@ -29,7 +29,7 @@ from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
 from .redirects import check_other_origin, target_of
-from .refusals import came_from_user_code, failure
+from .refusals import came_from_user_code, failure, keep_user_frames
 from .scrub import scrub
 from .upgrade import CLOSE_TIMEOUT, default_ssl_context, parse_url, upgrade_client
 
@@ -107,6 +107,7 @@ async def open_connection(endpoint: Endpoint, sink: Sink) -> Connection:
         raise
     except Exception as exc:
         if endpoint.http_client is not None and came_from_user_code(exc):
+            keep_user_frames(exc)
             raise
         told = isinstance(exc, httpx_ws.HTTPXWSException)  # all that it says
         cause = None if told else exc

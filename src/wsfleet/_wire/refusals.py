@@ -24,7 +24,7 @@ from wsfleet.errors import (
 
 from .alpn import AlpnError
 from .handshake import HandshakeError, retry_after
-from .scrub import unquoted
+from .scrub import unquoted, without_own_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -222,6 +222,14 @@ def came_from_user_code(error: Exception) -> bool:
         not isinstance(each, (*NETWORK_ERRORS, HandshakeError)) and _passed_user_code(each)
         for each in _members(error)
     )
+
+
+def keep_user_frames(error: Exception) -> None:
+    """
+    Leave to an error that came out of a user's `http_client` the frames of user code alone: in
+    the others, local variables hold the URL and the headers.
+    """
+    without_own_frames(error, _MACHINERY)
 
 
 def _passed_user_code(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     ErrorT = TypeVar("ErrorT", bound=BaseException)
 
@@ -55,20 +55,24 @@ def scrub(error: ErrorT) -> ErrorT:
     return error
 
 
-def without_own_frames(error: ErrorT) -> ErrorT:
+def without_own_frames(
+    error: ErrorT, packages: Collection[str] = frozenset({_OWN_PACKAGE})
+) -> ErrorT:
     """
-    Return the error with a traceback that has no frames of this package, but those of user
-    code.
+    Return the error with tracebacks that have no frames of this package, but those of user
+    code; so for what it was raised from.
 
     Args:
         error: what user code raised; it is changed.
+        packages: top packages whose frames are left out.
     """
-    kept: TracebackType | None = None
-    for part in reversed(list(_parts(error.__traceback__))):
-        package = str(part.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package != _OWN_PACKAGE:
-            kept = TracebackType(kept, part.tb_frame, part.tb_lasti, part.tb_lineno)
-    error.__traceback__ = kept
+    for each in list(_chain(error)):
+        kept: TracebackType | None = None
+        for part in reversed(list(_parts(each.__traceback__))):
+            package = str(part.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package not in packages:
+                kept = TracebackType(kept, part.tb_frame, part.tb_lasti, part.tb_lineno)
+        each.__traceback__ = kept
     return error
 
 
