@@ -56,7 +56,8 @@ class Client(Gauges):
     One connection kept alive.
 
     `run` lives its life in a task group of yours; `wsfleet.connect` and `ClientSupervisor` do
-    that for you. All methods belong to the event loop that runs it.
+    that for you. All methods belong to the event loop that runs it: elsewhere, those that send,
+    wait or end it raise `RuntimeError`; from another thread use `anyio.from_thread`.
 
     Attributes:
         config: its options.
@@ -187,6 +188,7 @@ class Client(Gauges):
         """
         if self.life.alive:
             await checkpoint()
+            self.life.home.check()
             raise RuntimeError(f"{self.name} is running already: one task at a time runs it")
         self.inbox.open()
         error: Exception | None = None
@@ -213,6 +215,7 @@ class Client(Gauges):
         succeeds; closing again does nothing. Requests in flight fail with `DisconnectedError`;
         iteration ends after what has arrived.
         """
+        self.life.home.check()
         await self.life.close()
 
     @yields_before_raising
@@ -231,6 +234,7 @@ class Client(Gauges):
 
         Cancelling it stops the waiting, not the reconnecting.
         """
+        self.life.home.check()
         await self.life.reconnect()
 
     @yields_before_raising
@@ -245,6 +249,7 @@ class Client(Gauges):
 
         Cancelling it changes nothing.
         """
+        self.life.home.check()
         await self.life.until_connected()
 
     # sending
@@ -402,8 +407,10 @@ class Client(Gauges):
         the peer closed cleanly; raises what the client failed with for good.
 
         Raises:
-            RuntimeError: the client has a handler, which takes the events.
+            RuntimeError: the client has a handler, which takes the events; or another event
+                loop runs it.
         """
+        self.life.home.check()
         if self._handler is not None:
             msg = f"{self.name} has a handler, which takes its events: iterate without one"
             raise RuntimeError(msg)

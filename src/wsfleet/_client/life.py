@@ -24,6 +24,7 @@ from wsfleet.errors import ConnectError, ConnectTimeoutError, DisconnectedError
 from .availability import Availability
 from .backoff import Backoff
 from .beats import Beats
+from .binding import LoopBinding
 from .callbacks import Callbacks
 from .clock import no_patience, running_clock
 from .dialogue import Dialogue
@@ -80,6 +81,7 @@ class Life(Availability):
             self.failures.add,
         )
         self.reading: Reading  # as the owner
+        self.home: LoopBinding = LoopBinding(name)
         self.network: LocalNetwork | None = None  # that of its fleet
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
@@ -196,6 +198,7 @@ class Life(Availability):
         return not self._stopping
 
     def _begin(self, announce: Callable[[], None]) -> None:
+        self.home.bind()
         self.clock, self.new_waiter = running_clock(self._config.stall_after)
         self.budget = running_budget()
         if self.phase in {Phase.NEW, Phase.CLOSED}:
@@ -228,6 +231,7 @@ class Life(Availability):
             self._move_to_end()
         self._callbacks = self._announce = self._finishing = None
         self.new_waiter.stop()
+        self.home.release()
         assert self._finished is not None
         self._finished.set()
 

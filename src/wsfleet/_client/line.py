@@ -18,6 +18,7 @@ from anyio.lowlevel import checkpoint
 
 from wsfleet.errors import ConfigError, RateLimitedError
 
+from .binding import LoopBinding
 from .fairness import BURST, yields_before_raising
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Line:
         self._line: OrderedDict[anyio.Event, float] = OrderedDict()
         self._outlook: tuple[Ledger, float] | None = None  # kept: to look ahead costs time
         self._seen = -math.inf
+        self._home = LoopBinding("the limiter")
         self._passed = 0  # since the event loop had its turn
         self._shown = shown
 
@@ -92,6 +94,7 @@ class Line:
             RateLimitedError: it cannot pass in time, or could not; at once where that can be
                 foreseen.
             ConfigError: it costs more than ever can pass; nothing was taken.
+            RuntimeError: those of another event loop wait for it; nothing was taken.
 
         Cancelling it takes nothing.
         """
@@ -183,6 +186,7 @@ class Line:
         self._outlook = None
 
     async def _stand_in_line(self, cost: float) -> None:
+        self._bind()
         place = anyio.Event()
         self._join(place, cost)
         try:
@@ -191,6 +195,15 @@ class Line:
             self._take(cost, await self._until_ready(cost))
         finally:
             self._leave(place)
+
+    def _bind(self) -> None:
+        """Hold those in line to one event loop: they wake each other up."""
+        if self._line and self._home.is_stale:  # nobody is left to wait
+            self._line.clear()
+            self._outlook = None
+        if not self._line:
+            self._home.bind()
+        self._home.check()
 
     async def _until_ready(self, cost: float) -> float:
         while True:  # what was spent meanwhile, or a timer that was early, makes it wait again
@@ -209,7 +222,7 @@ class Line:
         self._line[place] = cost
 
     def _leave(self, place: anyio.Event) -> None:
-        del self._line[place]
+        self._line.pop(place, None)  # not there where its event loop was closed meanwhile
         self._outlook = None
         if self._line:
             next(iter(self._line)).set()

@@ -18,6 +18,7 @@ from anyio.lowlevel import checkpoint
 from wsfleet._wire.frames import Opcode
 from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
 
+from .deadline import Deadline
 from .dialogue import Dialogue
 from .fairness import DEFLATED, MESSAGE
 from .health import Health
@@ -142,6 +143,7 @@ class Sender:
     async def exchange(self, message: Outgoing, request_id: RequestId, timeout: float) -> Any:
         """Send a request and return its response; see `Client.send_message`."""
         life = self._life
+        life.home.check()
         left = timeout
         if self._gate is not None:
             left = await self._left_after(self._gate, message, timeout)
@@ -180,6 +182,7 @@ class Sender:
 
     def own_dialogue(self) -> Dialogue | None:
         """Return the same, also over a connection that is being prepared; None without any."""
+        self._life.home.check()
         current = self._life.current
         return None if current is None or not current.open else self._dialogue_over(current)
 
@@ -211,14 +214,17 @@ class Sender:
         """Send it when there is room; there has to be in time."""
         connection = self._connection()
         if connection.full:
-            with anyio.move_on_after(timeout) as scope:
-                await connection.room()
-            if scope.cancelled_caught:
+            deadline = Deadline(self._life.new_waiter.grace, timeout, connection)
+            try:
+                while not await deadline.wait(connection.room):
+                    continue
+            except TimeoutError:
                 self.health.failed(self._life.clock())
-                raise RequestTimeoutError(self._client, request_id, timeout, False)
+                raise RequestTimeoutError(self._client, request_id, timeout, False) from None
         self._hand_over(message)
 
     def _connection(self) -> Connection:
+        self._life.home.check()
         connection = self._life.usable
         if connection is None:
             raise self._not_connected()

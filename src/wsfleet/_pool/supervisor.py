@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
+from wsfleet._client.binding import LoopBinding
 from wsfleet._client.client import Client
 from wsfleet._client.fairness import yields_before_raising
 from wsfleet._client.messages import result_of
@@ -92,6 +93,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         self._tasks: TaskGroup | None = None
         self._block: anyio.CancelScope  # made by the event loop that it belongs to
         self._stopping = False
+        self._home = LoopBinding("the supervisor")
         self._outcome = Outcome()
         self._log = Log(self._exit)
         self._outage = Outage(lambda: len(self._ready.clients), self._log)
@@ -106,6 +108,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         if self._tasks is not None:
             raise RuntimeError("a supervisor can be entered once: make another")
         self._block = anyio.CancelScope()
+        self._home.bind()
         try:
             async with anyio.create_task_group() as self._tasks:
                 self._log.info("supervisor.started", children=len(self._specs))
@@ -119,6 +122,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
                     await self._stop_all()
         finally:
             self._log.info("supervisor.stopped")
+            self._home.release()
             self._outcome.raise_exit()
         self._outcome.raise_error()
 
@@ -181,10 +185,12 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             ConfigError: an option has a value that can never work, or the name is taken.
             ConnectError: no connection could be opened; no child is left.
             NotConnectedError: it was stopped before it was connected; no child is left.
-            RuntimeError: the supervisor's block has not begun, or has ended.
+            RuntimeError: the supervisor's block has not begun, or has ended; or it runs on
+                another event loop.
 
         Cancelling it leaves no child.
         """
+        self._home.check()
         if self._tasks is None or self._stopping:
             raise RuntimeError(
                 "the supervisor is not running: start clients inside its `async with` block"
@@ -226,6 +232,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
         Cancelling it stops the waiting, not the stopping.
         """
+        self._home.check()
         child = self._children.get(client)
         if child is None:
             await checkpoint()
@@ -340,6 +347,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
         Cancelling it acts as on `Client.send_message`; no further candidate is tried.
         """
+        await self._home.checked()
         sending = send_over(
             self._ready.clients,
             message,
@@ -404,6 +412,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Raises:
             NoConnectionsError: fewer than that are left under supervision.
         """
+        self._home.check()
         await self._ready.wait(count, self._children)
 
     def pool_health(self) -> list[PoolHealth]:
@@ -415,4 +424,5 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         Iterate over `(client, event)` of all clients without a handler, in turn; ends with the
         supervisor's block.
         """
+        self._home.check()
         return MergedListener(self._merged)

@@ -7,6 +7,7 @@ Rule 2: `native/offering.c` has the twin of this class, which does the same.
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from .masking import encode
@@ -28,10 +29,11 @@ class Offering:
         link: the bytes below.
     """
 
-    __slots__ = ("_deflater", "_is_closing", "_link", "_outbox", "ending")
+    __slots__ = ("_deflater", "_is_closing", "_link", "_outbox", "_thread", "ending")
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._thread = get_ident()
         self._is_closing: Callable[[], bool] = link.is_closing
         # What stands in the way of a straight send where it is there, set by the subclass.
         self.ending: Any = None
@@ -41,7 +43,8 @@ class Offering:
     def offer(self, opcode: int, payload: str | bytes) -> bool:
         """
         Send a message at once, whole, where nothing stands in the way of that: the connection
-        is open and has room, nothing waits before it, and it is small and not to be compressed.
+        is open and has room, nothing waits before it, it is small and not to be compressed, and
+        this is the thread in which the connection was made.
 
         Args:
             opcode: its kind.
@@ -52,7 +55,8 @@ class Offering:
             caller's.
         """
         if (
-            self.ending is not None
+            get_ident() != self._thread
+            or self.ending is not None
             or self._outbox is not None
             or self._deflater is not None
             or self._link.full

@@ -15,6 +15,7 @@ typedef struct {
     PyObject *ending;     /* None where nothing stands in the way, as the next two */
     PyObject *outbox;
     PyObject *deflater;
+    unsigned long thread; /* in which it was made */
 } Offering;
 
 /* Whether a frame can be written now; -1 on an error. */
@@ -71,7 +72,8 @@ offer(Offering *self, PyObject *const *args, Py_ssize_t count)
     if (opcode == -1 && PyErr_Occurred())
         return NULL;
     const void *payload = bytes_of(args[1], &size);
-    if (payload == NULL || size > PIECE || self->ending != Py_None ||
+    if (payload == NULL || size > PIECE ||
+        PyThread_get_thread_ident() != self->thread || self->ending != Py_None ||
         self->outbox != Py_None || self->deflater != Py_None)
         Py_RETURN_FALSE;
     const int room = has_room(self);
@@ -98,6 +100,7 @@ offering_init(Offering *self, PyObject *args, PyObject *kwargs)
         return -1;
     Py_XSETREF(self->is_closing, is_closing);
     Py_XSETREF(self->link, Py_NewRef(link));
+    self->thread = PyThread_get_thread_ident();
     Py_XSETREF(self->ending, Py_NewRef(Py_None));
     Py_XSETREF(self->outbox, Py_NewRef(Py_None));
     Py_XSETREF(self->deflater, Py_NewRef(Py_None));
