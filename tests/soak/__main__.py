@@ -74,6 +74,7 @@ async def start(pool: ClientSupervisor, endpoints: list[Endpoint]) -> list[Clien
             retry_delay=0.1,
             max_backoff=1.0,
             request_timeout=2.0,
+            inbox_size=16,  # full of gaps when it is first measured
             ssl_context=endpoint.ssl_context,
         )
         for endpoint in endpoints

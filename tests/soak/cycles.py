@@ -80,6 +80,7 @@ async def soak_cycles(seconds: float, url: str, options: dict[str, Any]) -> int:
                 heartbeat=PingPong(interval=1.0, timeout=5.0),
                 retry_count=None,
                 retry_delay=0.0,
+                inbox_size=16,  # full of gaps when it is first measured
                 **options,
             )
             for _ in range(CLIENTS)

@@ -124,6 +124,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._events)
 
+    def weigh(self) -> int:
+        """Return how many bytes the events that wait to be taken count."""
+        self._count_again()
+        return self._held_bytes
+
     def waiting(self) -> tuple[Event, ...]:
         """Return the events that wait to be taken."""
         return tuple(self._events)
@@ -238,6 +243,7 @@ class Inbox:
         """Drop all events that wait to be taken; return how many there were."""
         count = len(self._events)
         self._events.clear()
+        self._count_again()
         self.dropped += count
         self._let_read()
         return count

@@ -157,6 +157,8 @@ class Pulse:
         """
         Return the next message that the heartbeat `takes`, or None when the peer seems dead.
 
+        While the write buffer is full it is held back: an answer to it could not go out.
+
         Args:
             timeout: seconds. Time in which we did not read is not counted.
             strict: whether the message itself must come in time; else the peer seems alive for
@@ -164,6 +166,8 @@ class Pulse:
         """
         if not self._taken and not await self._within(timeout, self._arrival, strict=strict):
             return None
+        if self._connection.full:  # answers to a peer that never reads would fill the memory
+            await self._connection.room()
         assert self._taken is not None
         self._record.heard(self._clock())
         return self._taken.popleft()

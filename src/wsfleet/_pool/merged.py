@@ -6,7 +6,7 @@ have something in turn, so that a client that is flooded does not silence the ot
 
 Rule: what a client had read when it left the pool is delivered to an iteration that exists.
 Without one it is dropped. A slow iteration finds the whole of the client that left last, and at
-most `inbox_size` events of those that left before it: the oldest are dropped.
+most `inbox_size` events, or `inbox_bytes`, of those before it: the oldest are dropped.
 """
 
 from __future__ import annotations
@@ -72,15 +72,20 @@ class Merged:
         if not self._listeners:
             self._drop(client)
         elif len(client.inbox):
-            self._make_room(client.config.inbox_size)
+            self._make_room(client.config.inbox_size, client.config.inbox_bytes)
             self._left[client] = None
 
-    def _make_room(self, size: int) -> None:
-        """Drop the oldest events of clients that have left, until at most `size` are held."""
+    def _make_room(self, size: int, most: int) -> None:
+        """
+        Drop the events of the clients that left first, until at most `size` are held of others,
+        and at most `most` bytes.
+        """
         held = sum(len(client.inbox) for client in self._left)
-        while held > size:
+        weight = sum(client.inbox.weigh() for client in self._left)
+        while held > size or weight > most:
             client, _ = self._left.popitem(last=False)
             held -= len(client.inbox)
+            weight -= client.inbox.weigh()
             count = self._drop(client)
             _log.warning(
                 "supervisor.events_dropped", client=client.name, url=client.url, count=count

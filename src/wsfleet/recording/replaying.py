@@ -86,7 +86,9 @@ class _Replay:
         if self._error is None:
             await _in_thread(self._take)
         if not self._ahead:
-            raise self._error or StopAsyncIteration
+            if self._error is None:
+                raise StopAsyncIteration
+            raise self._error.with_traceback(None)  # once more: its traceback is not to grow
 
     def _take(self) -> None:
         """Read as many entries as may be held; an error waits behind them."""

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.unit.client.test_subscriptions import ECHOING
-from wsfleet import Gap, JsonRpcHeartbeat, Message, connect
+from wsfleet import Gap, JsonRpcHeartbeat, Message, ServerBeat, connect
 from wsfleet._client.channels import MOST_REJECTED
 from wsfleet._client.subscriptions import MOST_LATE
 from wsfleet.errors import RequestTimeoutError, SubscriptionRejectedError
@@ -190,6 +190,23 @@ async def test_the_slot_of_an_answered_call_is_gone(
         assert venue.methods().count("test") == 10
         assert client._requests.waiting == {}
         assert client.pending == 0
+
+
+async def test_a_peer_that_sends_beats_and_never_reads(network: FakeNetwork) -> None:
+    """Answers to its beats do not pile up; they go on when it reads again."""
+    beat = ServerBeat(expects="beat", timeout=5.0, answer="answer")
+    async with connect(URL, opener=network, heartbeat=beat, decode="raw") as client:
+        link = network.server().link
+        link.fill()
+        for _ in range(200):
+            link.send("beat")
+            await anyio.sleep(1)
+        assert link.texts == []
+        assert client.life.generation == 1
+        link.drain()
+        await anyio.sleep(1)
+        assert 1 <= link.texts.count("answer") <= 20
+        assert client.life.generation == 1
 
 
 # gaps

@@ -66,6 +66,20 @@ async def test_an_iteration_that_takes_nothing_holds_a_bounded_number(
         del stream
 
 
+async def test_large_events_of_clients_that_left_are_bounded_by_their_bytes(
+    network: FakeNetwork,
+) -> None:
+    """Few large events take no more room than many small ones."""
+    async with ClientSupervisor(opener=network) as pool:
+        stream = aiter(pool)
+        for _ in range(20):
+            client = await pool.start_client(A, inbox_bytes=100_000, decode="raw")
+            network.server(A).link.send("x" * 40_000)
+            await pool.stop_client(client)
+        assert len(pool._merged._left) <= 4
+        del stream
+
+
 async def test_leaving_the_iteration_drops_what_was_left(network: FakeNetwork) -> None:
     """When the last iteration goes, what it would have got of clients that left goes too."""
     before = await clients()
