@@ -118,8 +118,9 @@ async def test_a_few_interim_answers_are_fine() -> None:
             pass
 
 
+@pytest.mark.parametrize("proxied", [False, True])
 @pytest.mark.parametrize("endless", [INTERIM, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000, b"a"])
-async def test_an_answer_without_an_end_is_refused(endless: bytes) -> None:
+async def test_an_answer_without_an_end_is_refused(endless: bytes, proxied: bool) -> None:
     """Interim answers and heads without an end cost a bounded number of bytes, and no wait."""
 
     async def answer(raw: RawConnection) -> None:
@@ -128,8 +129,9 @@ async def test_an_answer_without_an_end_is_refused(endless: bytes) -> None:
             await raw.write(endless * 100)
 
     async with RawServer(answer) as server:
+        proxy = server.url.replace("ws://", "http://") if proxied else None
         with anyio.fail_after(20), pytest.raises(ConnectError, match=r"HTTP/1\.1"):
-            async with connect(server.url, timeout=30, **QUICK):
+            async with connect(server.url, timeout=30, proxy=proxy, **QUICK):
                 pytest.fail("never connected")
 
 

@@ -24,7 +24,7 @@ from .exchange import KEY, Continued, Headers
 from .handshake import Agreed, check_answer
 from .link import LINK, Link
 from .poll import PollLink
-from .proxying import REAL_URL, ProxyTransport
+from .proxying import REAL_URL, UPGRADED, ProxyTransport
 from .pull import PullLink
 from .push import PushLink
 from .redact import redact_url
@@ -237,6 +237,7 @@ async def _take_link(session: _Upgraded, resources: AsyncExitStack) -> Link:
     plain = session.stream.plain_socket() if isinstance(session.stream, Continued) else None
     if isinstance(session.stream, Continued) and plain is not None:
         return PollLink(plain, session.stream, resources.pop_all())
+    session.stream.get_extra_info(UPGRADED)
     return PullLink(session.stream, resources.pop_all())
 
 

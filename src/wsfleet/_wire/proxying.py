@@ -5,12 +5,14 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
+import httpcore
 import httpx
+from anyio.lowlevel import checkpoint
 
 from .alpn import check_alpn
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Iterable
 
 REAL_URL: Final = "wsfleet.url"
 """
@@ -18,7 +20,23 @@ Extension of a request that has its URL with all secrets: httpx logs the other o
 httpcore's own extension for that would also be taken for a proxy's CONNECT.
 """
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
+
+
+_HEAD_READ: Final = 4096
+"""Bytes that are read at once before the upgrade: httpcore parses a read without a pause."""
+
+_LONGEST_HEAD: Final = 64 * 1024
+"""Bytes that a proxy and the server behind it may send before the upgrade."""
+
+UPGRADED: Final = "wsfleet.upgraded"
+"""Asking a stream for this says that what comes now is the WebSocket's."""
+
+_STAND_IN: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""
+Given to httpcore instead of the context of the user, and replaced by that when TLS begins:
+httpcore sets the ALPN of the context that it is given.
+"""
 
 
 class ProxyTransport(httpx.AsyncBaseTransport):
@@ -31,67 +49,163 @@ class ProxyTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, proxy: str, ssl_context: ssl.SSLContext) -> None:
-        self._context = _LentContext(ssl_context)
-        self._inner = httpx.AsyncHTTPTransport(
-            proxy=proxy, verify=self._context, trust_env=False
-        )
+        self._pool = _new_pool(httpx.Proxy(proxy), ssl_context)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request for its real URL, in the schemes that httpcore's proxies know."""
+        """
+        Send the request for its real URL, in the schemes that httpcore's proxies know.
+
+        Raises:
+            Exception: what httpcore raises.
+        """
         url: httpx.URL = request.extensions[REAL_URL]
-        scheme = "https" if url.scheme == "wss" else "http"
-        forwarded = httpx.Request(
-            request.method,
-            url.copy_with(scheme=scheme, port=url.port or _DEFAULT_PORTS[scheme]),
-            headers=request.headers,
-            extensions=request.extensions,
+        scheme = b"https" if url.scheme == "wss" else b"http"
+        answer = await self._pool.handle_async_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=scheme,
+                    host=url.raw_host,
+                    port=url.port or _DEFAULT_PORTS[scheme],
+                    target=url.raw_path,
+                ),
+                headers=request.headers.raw,
+                extensions=request.extensions,
+            )
         )
-        try:
-            answer = await self._inner.handle_async_request(forwarded)
-        except Exception:
-            self._context.check_alpn()  # says more than what HTTP/1.1 makes of HTTP/2
-            raise
-        self._context.check_alpn()
-        return answer
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer),
+            extensions=answer.extensions,
+        )
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._inner.aclose()
+        await self._pool.aclose()
 
 
-class _LentContext(ssl.SSLContext):
+def _new_pool(proxy: httpx.Proxy, ssl_context: ssl.SSLContext) -> httpcore.AsyncConnectionPool:
+    url = httpcore.URL(
+        scheme=proxy.url.raw_scheme,
+        host=proxy.url.raw_host,
+        port=proxy.url.port,
+        target=proxy.url.raw_path,
+    )
+    backend = _Backend(ssl_context)
+    if proxy.url.scheme.startswith("socks"):
+        return httpcore.AsyncSOCKSProxy(
+            url, proxy_auth=proxy.raw_auth, ssl_context=_STAND_IN, network_backend=backend
+        )
+    return httpcore.AsyncHTTPProxy(
+        url,
+        proxy_auth=proxy.raw_auth,
+        proxy_headers=proxy.headers.raw,
+        ssl_context=_STAND_IN,
+        network_backend=backend,
+    )
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, which nobody reads; closing it closes the connection."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
     """
-    A user's TLS context whose ALPN stays as it is: httpcore sets it on every context that it
-    uses.
+    Opens `_Stream`s.
 
     Args:
-        lender: the user's.
+        ssl_context: for the server behind the proxy.
     """
 
-    _lender: ssl.SSLContext
-    _opened: ssl.SSLObject | None
+    def __init__(self, ssl_context: ssl.SSLContext) -> None:
+        self._ssl_context = ssl_context
 
-    def __new__(cls, lender: ssl.SSLContext) -> Self:
-        """Make one; `ssl.SSLContext` takes another argument."""
-        context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
-        context._lender = lender
-        context._opened = None
-        return context
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the proxy."""
+        stream = await httpcore.AnyIOBackend().connect_tcp(
+            host, port, timeout, local_address, socket_options
+        )
+        return _Stream(stream, self._ssl_context)
 
-    def set_alpn_protocols(self, alpn_protocols: object) -> None:
-        """Do nothing."""
 
-    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """Open TLS by the context that was lent."""
-        self._opened = self._lender.wrap_bio(*args, **options)
-        return self._opened
+class _Stream(httpcore.AsyncNetworkStream):
+    """
+    A stream through a proxy; until the upgrade it reads little at once, and no more than a head
+    may take.
 
-    def check_alpn(self) -> None:
+    Args:
+        stream: the one below.
+        ssl_context: for the server behind the proxy.
+    """
+
+    def __init__(
+        self, stream: httpcore.AsyncNetworkStream, ssl_context: ssl.SSLContext
+    ) -> None:
+        self._stream = stream
+        self._ssl_context = ssl_context
+        self._size = 0
+        self._upgraded = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """
-        Hold the server behind the proxy to HTTP/1.1.
+        Read.
 
         Raises:
-            AlpnError: it chose another protocol.
+            httpcore.RemoteProtocolError: there was no answer within the bytes of a head.
         """
-        if self._opened is not None:
-            check_alpn(self._opened)
+        if self._upgraded:
+            return await self._stream.read(max_bytes, timeout)
+        if self._size > _LONGEST_HEAD:
+            raise httpcore.RemoteProtocolError(f"no answer within {_LONGEST_HEAD} bytes")
+        await checkpoint()
+        data = await self._stream.read(min(max_bytes, _HEAD_READ), timeout)
+        self._size += len(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write."""
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """
+        Speak TLS from here on, with the proxy or with the server behind it.
+
+        Raises:
+            AlpnError: the server chose another protocol than HTTP/1.1.
+        """
+        is_server = ssl_context is _STAND_IN
+        context = self._ssl_context if is_server else ssl_context
+        stream = await self._stream.start_tls(context, server_hostname, timeout)
+        if is_server:
+            check_alpn(stream.get_extra_info("ssl_object"))
+        return _Stream(stream, self._ssl_context)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the stream below knows; `UPGRADED` lifts the bounds of a head."""
+        if info == UPGRADED:
+            self._upgraded = True
+            return True
+        return self._stream.get_extra_info(info)
