@@ -267,7 +267,9 @@ class Life(Availability):
         connection: Connection | None = None
         self._refusal = None
         try:
-            with self._interruptible():
+            with self._interruptible() as scope:
+                if self._to_end():  # a log processor can end the program
+                    scope.cancel()
                 await turn_to_connect(self._config.connect_limiter, self.url)
                 if self.network is not None:
                     await self.network.turn()
@@ -387,7 +389,9 @@ class Life(Availability):
         self._move(
             Step.SCHEDULE, delay=round(delay, 6), retry=self._backoff.failures, error=loss.cause
         )
-        with self._interruptible():
+        with self._interruptible() as scope:
+            if self._to_end():  # as above
+                scope.cancel()
             await self._rest(delay)
         return True
 

@@ -257,6 +257,9 @@ class Connection(Offering):
             self._violated(violation)
         except Exception as exc:  # noqa: BLE001 - must not get into the event loop
             self._broke(exc)
+        except BaseException as exc:  # such as `SystemExit` of a task that goes on in this step
+            self._broke(exc)
+            raise
         if self._pings is not None:
             self._answer_pings()
         self.behind = self._decoder.behind
@@ -270,12 +273,15 @@ class Connection(Offering):
             self._violated(violation)
         except Exception as exc:  # noqa: BLE001 - must not get into the event loop
             self._broke(exc)
+        except BaseException as exc:  # such as `SystemExit` of a task that goes on in this step
+            self._broke(exc)
+            raise
 
     def _violated(self, violation: ProtocolViolation) -> None:
         self._sink.on_violation(violation.reason)
         self.fail(violation.code, violation.reason)
 
-    def _broke(self, error: Exception) -> None:
+    def _broke(self, error: BaseException) -> None:
         """
         End the connection because of an error that nobody foresaw, a lack of memory say: where
         in the stream we are is not known any more. What it says may hold a message.
@@ -283,7 +289,8 @@ class Connection(Offering):
         self._decoder.stop()
         reason = f"what came could not be read: {type(error).__name__}"
         goodbye = close_payload(CloseCode.INTERNAL_ERROR, "")
-        self._end(Ending(None, reason, clean=False, error=error), goodbye)
+        known = error if isinstance(error, Exception) else None
+        self._end(Ending(None, reason, clean=False, error=known), goodbye)
 
     def on_ping(self, payload: bytes) -> None:
         """

@@ -189,3 +189,42 @@ async def test_a_login_that_raises_something_of_ours_fails_the_attempt(
         async with connect(URL, opener=network, venue=venue, retry_count=1, retry_delay=0.1):
             pytest.fail("it never connected")
     assert isinstance(caught.value, ConnectError)
+
+
+@pytest.mark.anyio
+async def test_what_fails_while_reading_ends_the_connection(
+    network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of ours in the step that reads ends that connection; the client comes back."""
+
+    def broken(*_: Any) -> bool:
+        raise ZeroDivisionError
+
+    async with connect(URL, opener=network, retry_delay=0.1) as client:
+        monkeypatch.setattr("wsfleet._client.correlation.Correlation.resolve", broken)
+        network.server(URL).link.send({"id": 99, "result": 1})
+        assert client.get_state() == "disconnected"
+        assert network.server(URL).link.goodbye == (1011, "")
+        monkeypatch.undo()
+        await client.wait_connected()
+
+
+@pytest.mark.anyio
+async def test_what_ends_the_program_while_reading_ends_the_connection(
+    network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    `SystemExit` of a task that goes on in the step that reads its response goes on, and leaves
+    no connection behind that is open and not read.
+    """
+
+    def leaves(*_: Any) -> bool:
+        raise SystemExit(3)
+
+    async with connect(URL, opener=network, retry_delay=0.1) as client:
+        monkeypatch.setattr("wsfleet._client.correlation.Correlation.resolve", leaves)
+        with pytest.raises(SystemExit):
+            network.server(URL).link.send({"id": 99, "result": 1})
+        assert client.get_state() == "disconnected"
+        monkeypatch.undo()
+        await client.wait_connected()
