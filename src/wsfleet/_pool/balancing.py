@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from anyio.lowlevel import checkpoint
 
+from wsfleet._client.user_code import raise_stray
 from wsfleet._log import log
 from wsfleet.errors import (
     ConfigError,
@@ -19,12 +20,12 @@ from wsfleet.errors import (
     SendError,
 )
 
-from .candidates import discover
+from .candidates import Candidate, discover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .candidates import Candidate, Discovery
+    from .candidates import Discovery
     from .routing import Router
 
 
@@ -62,17 +63,21 @@ async def send_over(
             known = len(own)
         tried: list[Candidate] = []
         attempts: list[tuple[str, Exception]] = []
-        chosen = router.choose(own, ())
-        while chosen is not None:
-            try:
-                return await chosen.send_message(message)
-            except SendError as error:
-                if error.sent is not False and not idempotent:
-                    raise
-                tried.append(chosen)
-                attempts.append((chosen.name, error))
-                chosen = None if len(tried) >= max_attempts else router.choose(own, tried)
-                _log_failover(attempts, chosen)
+        try:
+            chosen = router.choose(own, ())
+            while chosen is not None:
+                try:
+                    return await chosen.send_message(message)
+                except SendError as error:
+                    if error.sent is not False and not idempotent:
+                        raise
+                    tried.append(chosen)
+                    attempts.append((chosen.name, error))
+                    chosen = None if len(tried) >= max_attempts else router.choose(own, tried)
+                    _log_failover(attempts, chosen)
+        except BaseException as error:
+            raise_stray(error, Candidate)  # a candidate of the user's may let it out
+            raise
         _raise_failed(attempts, known)
     except Exception:
         del message  # tracebacks may show local variables

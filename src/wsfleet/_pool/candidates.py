@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from wsfleet._client.client import Client
 from wsfleet._client.states import ClientState
+from wsfleet._client.user_code import UserCode
 
 
 @runtime_checkable
@@ -51,15 +52,17 @@ async def discover(discovery: Discovery) -> Sequence[Candidate]:
 
     Raises:
         TypeError: it did not name any number of things.
+        StrayCancellationError: it let a cancellation out that nobody asked for.
     """
-    found = discovery()
-    if inspect.isawaitable(found):
-        found = await found
-    if not isinstance(found, Iterable):
-        kind = type(found).__name__
-        msg = f"client_discovery must return clients, not {kind}; nothing was sent"
-        raise TypeError(msg)
-    return found if isinstance(found, Sequence) else tuple(found)
+    with UserCode(discovery):
+        found = discovery()
+        if inspect.isawaitable(found):
+            found = await found
+        if not isinstance(found, Iterable):
+            kind = type(found).__name__
+            msg = f"client_discovery must return clients, not {kind}; nothing was sent"
+            raise TypeError(msg)
+        return found if isinstance(found, Sequence) else tuple(found)
 
 
 def is_connected(candidate: Candidate) -> bool:

@@ -344,6 +344,8 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
                 unknown.
             TypeError: not sent: the message cannot be, or discovery named something that is no
                 client.
+            StrayCancellationError: discovery or a candidate of yours let a cancellation out
+                that nobody asked for; outcome unknown where it was a candidate.
 
         Cancelling it acts as on `Client.send_message`; no further candidate is tried.
         """

@@ -10,6 +10,7 @@ import pytest
 import structlog
 import trio
 
+from tests.unit.fakes import FakeNetwork
 from wsfleet import ChildSpec, Client, ClientSupervisor, connect
 from wsfleet._client.user_code import crash_of
 from wsfleet._wire.loops import on_asyncio
@@ -17,8 +18,6 @@ from wsfleet.errors import NotConnectedError, StrayCancellationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
-
-    from tests.unit.fakes import FakeNetwork
 
 pytestmark = pytest.mark.anyio
 URL = "ws://fake/"
@@ -251,6 +250,97 @@ async def test_a_cancellation_that_was_asked_for_is_none_of_user_code(
             network.server(URL).link.send({"n": 1})
     assert scope.cancelled_caught
     assert not [e for e in log_entries if e["event"] == "client.crashed"]
+
+
+@pytest.mark.parametrize("where", ["discovery", "async discovery", "candidate", "health"])
+async def test_a_discovery_that_cancels_itself_tells_its_caller(
+    network: FakeNetwork, where: str
+) -> None:
+    """What a discovery or a candidate lets out comes out of the call; the caller goes on."""
+
+    class Odd:
+        name = "odd"
+
+        def get_state(self) -> str:
+            return "connected"
+
+        def get_health(self) -> float:
+            if where == "health":
+                raise cancelled()
+            return 100.0
+
+        async def send_message(self, _: Any, /) -> Any:
+            raise cancelled()
+
+    def discovery() -> Any:
+        if where == "discovery":
+            raise cancelled()
+        return [Odd()]
+
+    async def async_discovery() -> Any:
+        raise cancelled()
+
+    found: Any = async_discovery if where == "async discovery" else discovery
+    async with ClientSupervisor(opener=network) as pool:
+        with pytest.raises(StrayCancellationError):
+            await pool.send_balanced("x", client_discovery=found)
+        await anyio.sleep(1)
+        with anyio.move_on_after(1) as scope:
+            await pool.send_balanced("x", client_discovery=anyio.sleep_forever)  # type: ignore[arg-type]
+        assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_limiter_that_cancels_itself_tells_its_caller(
+    network: FakeNetwork, wait: bool
+) -> None:
+    """In a message of a user's own, the error of a limiter is that user's, and no crash."""
+
+    class Odd(Raiser):
+        def acquire_nowait(self, *_: Any) -> None:
+            self.call()
+
+    limiter: Any = Odd(cancelled)
+    async with connect(URL, opener=network, limiter=limiter, heartbeat=None) as client:
+        with pytest.raises(StrayCancellationError):
+            if wait:
+                await client.send_message("x")
+            else:
+                client.send_nowait("x")
+        assert client.get_state() == "connected"
+
+
+@pytest.mark.parametrize("how", ["cancel", "timeout", "wait_for"])
+def test_every_real_cancellation_of_asyncio_is_asked_for(how: str) -> None:
+    """`task.cancel()`, `asyncio.timeout` and `wait_for` around a client are no crash of it."""
+
+    async def main() -> None:
+        network = FakeNetwork()
+        client = Client(URL, opener=network, heartbeat=Waiting(), close_timeout=0.1)
+        if how == "cancel":
+            task = asyncio.create_task(client.run())
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        elif how == "timeout":
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await client.run()
+        else:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.run(), 0.05)
+        assert client.life.phase.value == "closed"
+
+    asyncio.run(main())
+
+
+class Waiting:
+    """A heartbeat that is cancelled wherever its client is."""
+
+    async def run(self, _: Any) -> None:
+        """Wait as code that knows no anyio does."""
+        await asyncio.get_running_loop().create_future()
 
 
 async def test_code_that_awaits_nothing_cannot_be_cancelled() -> None:
