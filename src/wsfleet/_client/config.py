@@ -228,7 +228,7 @@ class Config:
     def _check_choices(self) -> None:
         if self.overflow not in get_args(Overflow):
             raise ConfigError("overflow", f"must be one of {', '.join(get_args(Overflow))}")
-        if self.decode not in {"json", "raw"} and not callable(self.decode):
+        if self.decode not in ("json", "raw") and not callable(self.decode):
             raise ConfigError(
                 "decode", 'must be "json", "raw" or a function from str to anything'
             )
@@ -249,6 +249,8 @@ class Config:
             check_number("limiter_timeout", self.limiter_timeout, above_zero=False)
 
     def _check_ways(self) -> None:
+        if not isinstance(self.compression, Deflate | bool | None):
+            raise ConfigError("compression", "must be True, False, None or a Deflate")
         check_ssl_context(self.ssl_context)
         check_http_client(self.http_client)
         if self.http_client is not None and (self.proxy or self.ssl_context):

@@ -132,7 +132,8 @@ BAD: dict[str, list[Any]] = {
     "close_timeout": [0, -1, math.inf, 1e18],
     "ssl_context": ["default", True],
     "http_client": ["httpx", httpx.Client()],
-    "decode": ["xml", 5, None],
+    "decode": ["xml", 5, None, []],
+    "compression": ["deflate", 1, object()],
     "record_to": ["", "a\0b", "\udc80\ud800", b"session.jsonl", 5, True],
     "proxy": ["ftp://proxy", "nothing", 5, "http://proxy:70000", f"http://{'a' * 64}/"],
     "limiter": [5, object()],
@@ -189,6 +190,48 @@ def test_subprotocols_may_come_from_an_iterator() -> None:
 
     assert config.subprotocols == ("a", "b")
     assert names == ["a", "b"]
+
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**80), 2**80),
+    st.sampled_from([0, 1, 2**31, 2**63, 2**64, 10**400, "", "json", "block", "http://a:1"]),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=4),
+    st.lists(st.one_of(st.text(max_size=3), st.integers(), st.none()), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.one_of(st.text(max_size=3), st.none()), max_size=2),
+    st.builds(object),
+)
+
+
+@given(
+    option=st.sampled_from(sorted(ClientOptions.__annotations__)),
+    other=st.sampled_from(sorted(ClientOptions.__annotations__)),
+    values=st.tuples(ANYTHING, ANYTHING),
+)
+def test_any_value_is_taken_or_refused_with_the_options_name(
+    option: str, other: str, values: tuple[Any, Any]
+) -> None:
+    """Whatever is given for an option, a config is made or a ConfigError names an option."""
+    options: Any = dict(zip((option, other), values, strict=True))
+    try:
+        Config(url=URL, **options).endpoint()
+    except ConfigError as error:
+        assert error.option in ClientOptions.__annotations__, error  # noqa: PT017
+
+
+@given(url=st.one_of(ANYTHING, st.from_regex(r"wss?://[^/]{0,8}(:[^/]{0,6})?/?.{0,5}")))
+def test_any_url_is_taken_or_refused(url: Any) -> None:
+    """Whatever is given as the URL, a config is made or a ConfigError says what is wrong."""
+    try:
+        config = Config(url=url)
+    except ConfigError as error:
+        assert error.option == "url"  # noqa: PT017
+    else:
+        assert 0 < (httpx.URL(url).port or 1) <= 65535
+        assert config.safe_url
 
 
 def test_two_ways_to_connect_are_refused() -> None:
