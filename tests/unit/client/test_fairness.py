@@ -212,12 +212,13 @@ async def test_a_sender_yields_once_in_64_messages(network: FakeNetwork, message
         await assert_yields_in_a_burst(lambda _: client.send_message(message))
 
 
-async def test_a_sender_that_mixes_its_ways_yields(network: FakeNetwork) -> None:
+@pytest.mark.parametrize("message", ["text", b"bytes"])
+async def test_a_sender_that_mixes_its_ways_yields(network: FakeNetwork, message: Any) -> None:
     """What is sent with `send_nowait` counts for the next message that is awaited."""
     async with connect(URL, opener=network) as client:
 
         async def send(number: int) -> None:
-            client.send_nowait("text" if number % 2 else b"bytes")
+            client.send_nowait(message)
             if number % BURST == BURST - 1:
                 await client.send_message("text")
 

@@ -39,6 +39,9 @@ async def test_all_agree_before_the_clients_task_has_run(
         with pytest.raises(NotConnectedError):
             client.send_nowait("m")
         if how == "closing":
+            with anyio.move_on_after(0.5):
+                await client.wait_connected()
+                pytest.fail("connected over a socket that is being closed")
             link.closing = False
             link.drop()
         with anyio.move_on_after(0):
