@@ -199,7 +199,19 @@ def _could_arrive(outcome: Outcome, links: list[Link], evidence: Evidence) -> bo
 
 def frames_are_whole(evidence: Evidence) -> Iterator[str]:
     """Clients send whole frames, and none after their close frame."""
-    return iter(evidence.log.complaints)
+    yield from evidence.log.complaints
+    for link in evidence.log.links:
+        if link.cut and link.harmed is None and not _was_late(link.ended or 0.0, evidence):
+            yield f"{link.client} ended a sound connection within a frame: {link}"
+
+
+def _was_late(time: float, evidence: Evidence) -> bool:
+    """Tell whether an end came of the machine: a deadline for the close frame passes then."""
+    begin = time - NOTICED
+    return any(
+        stalls.lost(begin, time) > ALLOWANCE
+        for stalls in (evidence.stalls, evidence.log.stalls)
+    )
 
 
 RULES: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (

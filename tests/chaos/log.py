@@ -42,6 +42,7 @@ class Link:
         opened: when the upgrade was answered, or None.
         harmed: when a fault first met it, or None.
         ended: when the server learnt of its end, or None.
+        cut: whether that was within a frame of the client's.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Link:
     opened: float | None = None
     harmed: float | None = None
     ended: float | None = None
+    cut: bool = False
 
     def sound_until(self, time: float) -> bool:
         """Tell whether no fault had met it by then."""

@@ -72,8 +72,7 @@ class Peer(asyncio.Protocol):
         self._endpoint.peers.discard(self)
         if self._drip is not None:
             self._drip.cancel()
-        if self._frames.inside_frame and self.link.harmed is None:
-            self._complain("the connection ended within a frame")
+        self.link.cut = self._frames.inside_frame
 
     def data_received(self, data: bytes) -> None:
         if self._silent:

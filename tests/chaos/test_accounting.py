@@ -146,6 +146,15 @@ def test_a_damaged_frame_is_found() -> None:
     assert broken(outcome(), saw) == {"frames_are_whole"}
 
 
+def test_a_connection_that_a_client_ended_within_a_frame_is_found() -> None:
+    """A client that closes has sent what it began, unless a fault or a stall cut it."""
+    stalled = Stalls([(10.5, 11.0)])
+
+    assert broken(outcome(), log(ended=11.0, cut=True)) == {"frames_are_whole"}
+    assert broken(outcome(), log(ended=11.0, cut=True, harmed=10.9)) == set()
+    assert broken(outcome(), log(ended=11.0, cut=True), stalled) == set()
+
+
 def test_a_log_arrives_as_it_was_written() -> None:
     """The accounting gets what the servers wrote."""
     saw = log(times=2, answered=10.1, harmed=11.0)

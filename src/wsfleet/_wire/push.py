@@ -258,6 +258,11 @@ class PushLink(asyncio.BufferedProtocol):
         self.transport().abort()
         self._let_go_on()  # what waits is lost with the socket
 
+    def drop(self) -> None:
+        """Close the socket, where a connection was made."""
+        if self._transport is not None:
+            self._transport.abort()
+
     async def pump(self) -> None:
         """Do nothing: the event loop does it."""
 
@@ -324,7 +329,22 @@ class PushStream(httpcore.AsyncNetworkStream):
             OSError: the connection broke.
         """
         assert self._link is None
-        self._link = await open_transport(PushLink, self._sock, ssl_context, server_hostname)
+        made: list[PushLink] = []
+
+        def make_link() -> PushLink:
+            made.append(PushLink())
+            return made[0]
+
+        try:
+            self._link = await open_transport(
+                make_link, self._sock, ssl_context, server_hostname
+            )
+        except BaseException:
+            # Cancelled in the moment in which TLS was ready, its transport would wait for the
+            # peer to close, over a socket that is closed by then.
+            for link in made:
+                link.drop()
+            raise
         return self
 
     def get_extra_info(self, info: str) -> Any:
