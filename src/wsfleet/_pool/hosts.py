@@ -17,8 +17,6 @@ from wsfleet.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOOPBACK: Final = "127.0.0.1"
-
 _ANSWERS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 """Errors that the other end sends; others are made by this machine or by a router."""
 
@@ -32,8 +30,6 @@ def owner_of(host: str) -> str:
     """
     Return what unrelated hosts differ in: an address itself, or the last two labels of a name.
     """
-    if is_loopback(host):
-        return _LOOPBACK if host in {"::1", "localhost"} else host
     try:
         return str(ip_address(host))
     except ValueError:
