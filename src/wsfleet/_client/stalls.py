@@ -9,6 +9,7 @@ Rule 3: a stall is logged once, when it is over; shorter delays are only recorde
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from bisect import insort
 from collections import deque
@@ -108,71 +109,67 @@ class Stalls:
             _log.warning("loop.stalled", seconds=round(seconds, 3))
 
 
-class _AsyncioStalls(Stalls):
-    """Finds stalls on asyncio and uvloop by a timer that is late."""
+class _Ticks(Stalls):
+    """Finds stalls by a timer that is late: nothing is done at each turn of the loop."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self._due = math.inf
+
+    def lateness(self, now: float) -> float:
+        return max(0.0, now - self._due)
+
+    def _next_tick(self) -> float:
+        # How exactly a stall is measured, and how often an idle process wakes up.
+        self._due = self.now() + min(0.1, max(0.02, self._limits[0] / 5))
+        return self._due
+
+    def _tick(self) -> float:
+        """Look how late this tick is; return when the next one is due."""
+        now = self.now()
+        late = now - self._due
+        due = self._next_tick()
+        self.record(now, late)
+        return due
+
+
+class _AsyncioStalls(_Ticks):
+    """The same on asyncio and uvloop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop.time)
         self._loop = loop
-        self._due = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def lateness(self, now: float) -> float:
-        return max(0.0, now - self._due) if self._timer is not None else 0.0
+        self._timer: asyncio.TimerHandle
 
     def start(self) -> None:
-        self._set_timer(self._loop.time())
+        self._timer = self._loop.call_at(self._next_tick(), self._on_timer)
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
 
-    def _set_timer(self, now: float) -> None:
-        # How exactly a stall is measured, and how often an idle process wakes up.
-        step = min(0.1, max(0.02, self._limits[0] / 5))
-        self._due = now + step
-        self._timer = self._loop.call_at(self._due, self._tick)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        late = now - self._due
-        self._set_timer(now)
-        self.record(now, late)
+    def _on_timer(self) -> None:
+        self._timer = self._loop.call_at(self._tick(), self._on_timer)
 
 
-class _TrioStalls(Stalls):
+class _TrioStalls(_Ticks):
     """
-    Finds stalls on trio: turns that take long, and waits that end late. It is an instrument of
-    trio (`trio.abc.Instrument`), which does without a task.
+    The same on trio, in a system task: trio has no timers without tasks, and an instrument of
+    trio would cost each turn of the loop a microsecond.
     """
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        super().__init__(now)
-        self._woke = self._until = 0.0
-
-    def lateness(self, now: float) -> float:
-        return now - self._woke
 
     def start(self) -> None:
-        self._woke = self.now()
-        sys.modules["trio"].lowlevel.add_instrument(self)
+        trio = sys.modules["trio"]
+        self._scope = trio.CancelScope()
+        trio.lowlevel.spawn_system_task(self._watch, self._next_tick(), name="wsfleet.stalls")
 
     def stop(self) -> None:
-        sys.modules["trio"].lowlevel.remove_instrument(self)
+        self._scope.cancel()
 
-    def before_io_wait(self, timeout: float) -> None:
-        """Measure the turn that has ended; called by trio."""
-        now = self.now()
-        if now - self._woke >= _SHORTEST:
-            self.record(now, now - self._woke)
-        self._until = now + timeout
-
-    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's
-        """Measure how late a wait has ended; called by trio."""
-        self._woke = now = self.now()
-        if now - self._until >= _SHORTEST:
-            self.record(now, now - self._until)
+    async def _watch(self, due: float) -> None:
+        with self._scope:
+            while True:
+                await sys.modules["trio"].sleep_until(due)
+                due = self._tick()
 
 
 _monitor: Final[RunVar[Stalls]] = RunVar("wsfleet.stalls")
