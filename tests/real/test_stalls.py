@@ -154,3 +154,16 @@ async def test_a_stall_is_logged_once_and_nothing_is_watched_without_clients(
     assert len(stalls) == 1
     assert stalls[0]["seconds"] > 0.2
     assert not stalls_of_loop().watching
+
+
+async def test_an_attempt_that_a_stall_made_late_uses_up_no_retry() -> None:
+    """A connection that could not be opened in time because of a stall is tried again."""
+    async with MockServer() as server, anyio.create_task_group() as tasks:
+
+        async def block_soon() -> None:
+            await checkpoint()
+            block(0.4)
+
+        tasks.start_soon(block_soon)
+        async with connect(server.url, timeout=0.2, retry_count=0, retry_delay=0.0) as client:
+            await client.send_message("x")
