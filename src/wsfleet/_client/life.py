@@ -274,7 +274,7 @@ class Life(Availability):
                 if self.network is not None:
                     await self.network.turn()
                 self._since = self.clock()
-                connection = await self._open(self.owner.delivery)
+                connection = _opened(await self._open(self.owner.delivery))
         except ConnectError as error:
             if self.network is not None:
                 self.network.attempted(error)
@@ -445,3 +445,10 @@ class Life(Availability):
         self._moved.tell()
         for watcher in self.watchers:
             watcher(step)
+
+
+def _opened(connection: Connection | None) -> Connection:
+    """Refuse that a user's opener opened nothing: it would be asked again for ever."""
+    if connection is None:
+        raise TypeError("the opener returned None, and not a connection")
+    return connection

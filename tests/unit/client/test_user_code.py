@@ -410,3 +410,43 @@ async def test_a_log_processor_can_end_the_program(network: FakeNetwork) -> None
             assert not network.server(URL).open
         finally:
             structlog.reset_defaults()
+
+
+async def test_an_opener_that_cancels_itself_is_a_crash(network: FakeNetwork) -> None:
+    """An opener, or an HTTP client, of a user's own is user code like any other."""
+    network.server(URL).refuse(cancelled())  # type: ignore[arg-type]
+    with pytest.raises(StrayCancellationError):
+        async with connect(URL, opener=network):
+            pytest.fail("it never connected")
+    network.server(URL).refuse(SystemExit(3))  # type: ignore[arg-type]
+    with pytest.raises(SystemExit):
+        async with ClientSupervisor([ChildSpec(URL)], opener=network):
+            await anyio.sleep(60)
+            pytest.fail("the block went on")
+
+
+async def test_an_opener_that_opens_nothing_is_a_crash() -> None:
+    """It is told at once; it would be asked again and again for ever."""
+
+    async def opens_nothing(*_: Any) -> Any:
+        return None
+
+    with pytest.raises(TypeError, match="opener"):
+        async with connect(URL, opener=opens_nothing):
+            pytest.fail("it never connected")
+
+
+async def test_a_task_status_that_raises_ends_the_client(network: FakeNetwork) -> None:
+    """What `run` tells of its start is user code, too; the connection is closed."""
+    for kind in (LookupError, SystemExit):
+
+        class Status:
+            def started(self, _: Client, kind: type[BaseException] = kind) -> None:
+                raise kind
+
+        client = Client(URL, opener=network, close_timeout=0.5)
+        with pytest.raises(kind):
+            await client.run(task_status=Status())
+        assert client.get_state() == "disconnected"
+        assert not client.life.alive
+        assert not network.server(URL).open
