@@ -83,6 +83,12 @@ async def _retry_at_a_date(peer: Peer) -> None:
     await status(b"503 Busy", f"Retry-After: {date}\r\n".encode())(peer)
 
 
+async def _endless_interim(peer: Peer) -> None:
+    await peer.read_request()
+    while True:
+        await peer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
 async def _endless_headers(peer: Peer) -> None:
     await peer.read_request()
     await peer.write(b"HTTP/1.1 101 Switching Protocols\r\n")
@@ -180,6 +186,13 @@ STATUSES: Final = (
         serve=_endless_body,
         gets=HandshakeRejectedError,
         code=503,
+    ),
+    Attempt(
+        name="endless-interim-answers",
+        alone=True,
+        words="the server sends `100 Continue` for ever",
+        serve=_endless_interim,
+        gets=ConnectError,
     ),
     Attempt(
         name="endless-headers",

@@ -291,6 +291,15 @@ TLS: Final = (
         stays=True,
     ),
     Attempt(
+        name="alpn-http2-chosen",
+        words="the client's `ssl_context` offers HTTP/2, and the server chooses it",
+        tls=tls.only_h2,
+        options={"ssl_context": tls.offering_h2()},
+        gets=TlsError,
+        says="h2",
+        recover=None,
+    ),
+    Attempt(
         name="alpn-http2-alone",
         words="the server offers HTTP/2 alone in ALPN, but takes the upgrade",
         tls=tls.only_h2,

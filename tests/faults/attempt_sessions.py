@@ -62,6 +62,10 @@ def refuses(name: str, words: str, error: Any, says: str, **more: Any) -> Attemp
     )
 
 
+def _raise(_: Any) -> Any:
+    raise LookupError
+
+
 async def _reset_during_login(peer: Peer) -> None:
     await peer.accept()
     await peer.converse("login")
@@ -169,6 +173,14 @@ SESSIONS: Final = (
             answered=True,
         ),
         options={"venue": LOGGING_IN},
+        quick=True,
+    ),
+    Attempt(
+        name="login-cannot-be-read",
+        words="the function `Login.read` raises",
+        options={"venue": Venue(login=replace(LOGIN, read=_raise))},
+        gets=SessionRejectedError,
+        stays=True,
         quick=True,
     ),
     Attempt(

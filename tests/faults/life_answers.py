@@ -133,6 +133,19 @@ ANSWERS: Final = (
         UnmatchedResponse,
     ),
     fails("error", "the server answers with an error", {"code": 5, "message": "no"}, "5: no"),
+    fails(
+        "error-code-is-a-list",
+        "the code of an error is a list",
+        {"code": [1], "message": "odd"},
+        "odd",
+        quick=True,
+    ),
+    fails(
+        "error-code-is-huge",
+        "the code of an error has 400 digits",
+        {"code": 10**400, "message": "huge"},
+        "huge",
+    ),
     fails("error-is-text", "the error is a text", "broken", "broken"),
     fails("error-is-empty", "the error is an empty object", {}, "error"),
     fails(

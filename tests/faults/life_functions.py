@@ -11,10 +11,16 @@ import anyio.lowlevel
 import sniffio
 import trio
 
-from wsfleet import Message, PingPong, TokenBucket
-from wsfleet.errors import InboxOverflowError, RateLimitedError, StrayCancellationError
+from wsfleet import Message, PingPong, ServerBeat, TokenBucket
+from wsfleet.errors import (
+    InboxOverflowError,
+    RateLimitedError,
+    StrayCancellationError,
+    UnreadableAnswerError,
+)
+from wsfleet.venues import Venue
 
-from .acts import NOTIFICATION, ask, end, over
+from .acts import NOTIFICATION, ask, end, over, subscribe
 from .bounds import sum_of
 from .fault import ENDED, SAME, Life
 from .peer import Peer, then
@@ -116,6 +122,10 @@ def _cancel(_: Any) -> Any:
     if sniffio.current_async_library() == "trio":
         raise trio.Cancelled._create(source="unknown")
     raise asyncio.CancelledError
+
+
+def _raise_for(*_: Any) -> Any:
+    raise OwnError
 
 
 class _RaisingHeartbeat:
@@ -221,6 +231,51 @@ FUNCTIONS: Final = (
         options={"heartbeat": PingPong(interval=0.1, timeout=0.3)},
         detect=sum_of(seconds=1.0),
         connection=SAME,
+        logs=("loop.stalled",),
+        shown="the answer; `loop.stalled` in the log",
+        alone=True,
+    ),
+    Life(
+        name="decode-raises",
+        words="the function `decode` raises",
+        serve=then(_send_and_answer),
+        act=ask,
+        options={"decode": _raise},
+        connection=SAME,
+        events=(Message,),
+        logs=("venue.function_failed",),
+        shown="the answer; the message as text; `venue.function_failed` in the log",
+        quick=True,
+    ),
+    Life(
+        name="read-ack-raises",
+        words="the function `read_ack` of a venue raises",
+        act=subscribe,
+        options={"venue": Venue(read_ack=_raise_for)},
+        gets=UnreadableAnswerError,
+        connection=SAME,
+        logs=("venue.function_failed",),
+        quick=True,
+    ),
+    Life(
+        name="heartbeat-matcher-raises",
+        words="the function that tells a heartbeat's messages raises",
+        serve=then(_send_and_answer),
+        act=ask,
+        options={"heartbeat": ServerBeat(expects=_raise, timeout=60.0)},
+        connection=SAME,
+        events=(Message,),
+        logs=("venue.function_failed",),
+        shown="the answer; the message; `venue.function_failed` in the log",
+    ),
+    Life(
+        name="loop-blocked-past-the-deadline",
+        words="user code blocks the event loop until the answer's time is over",
+        act=_block,
+        options={"request_timeout": 0.5},
+        detect=sum_of(seconds=1.0),
+        connection=SAME,
+        shown="the answer, which waited in the socket",
         alone=True,
     ),
     takes(

@@ -48,8 +48,9 @@ class Journal:
         raise structlog.DropEvent
 
     def of(self, client: str) -> list[str]:
-        """Return the events of one client."""
-        return [entry["event"] for entry in self._entries if entry.get("client") == client]
+        """Return the events of one client, and those of no client."""
+        told = (entry for entry in self._entries if entry.get("client", client) == client)
+        return [entry["event"] for entry in told]
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return when a condition holds that depends on the log."""

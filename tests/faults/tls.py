@@ -60,6 +60,15 @@ def not_yet() -> ssl.SSLContext:
     return _server(authority().issue_cert(HOST, not_before=now + DAY, not_after=now + 2 * DAY))
 
 
+@functools.cache
+def offering_h2() -> ssl.SSLContext:
+    """Return the context of a client that offers HTTP/2 in ALPN."""
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
 def only_h2() -> ssl.SSLContext:
     """Return the context of a server that offers HTTP/2 alone."""
     context = trusted()
