@@ -405,8 +405,11 @@ class Life(Availability):
         """Whether a failure says nothing about the server: no network, or a blocked loop."""
         if self.network is not None and self.network.offline:
             return True
-        late = isinstance(error, ConnectTimeoutError) and self.connection is None
-        return late and self.new_waiter.grace.stalls.since(self._since, self.clock()) > 0.0
+        if not isinstance(error, ConnectTimeoutError) or self.connection is not None:
+            return False
+        # A short delay is no excuse: a busy loop would try a silent server for ever.
+        shortest = min(self._config.stall_after, self._config.timeout / 2)
+        return self.new_waiter.grace.stalls.since(self._since, self.clock(), shortest) > 0.0
 
     def _give_up(self, error: ConnectError | DisconnectedError) -> None:
         self._error = error

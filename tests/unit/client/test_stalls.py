@@ -10,10 +10,10 @@ import anyio
 import pytest
 
 from tests.conftest import needs_uvloop
-from wsfleet import Config, connect
+from wsfleet import Client, Config, connect
 from wsfleet._client.deadline import Deadline, Grace
 from wsfleet._client.stalls import Stalls, stalls_of_loop
-from wsfleet.errors import ConfigError
+from wsfleet.errors import ConfigError, ConnectTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -170,3 +170,27 @@ def test_an_event_loop_that_has_ended_is_freed(use_uvloop: bool) -> None:
     gc.collect()
 
     assert loops[0]() is None
+
+
+@pytest.mark.parametrize(("stall", "attempts"), [(0.1, 2), (0.6, 4)])
+async def test_only_a_long_stall_excuses_an_attempt_that_was_too_late(
+    stall: float, attempts: int
+) -> None:
+    """
+    A busy event loop does not make a client try a silent server for ever; a stalled one does
+    not use up its retries.
+    """
+    tried = 0
+
+    async def opener(*_: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        await anyio.sleep(1.0)
+        if tried <= 2:
+            stalls_of_loop().record(anyio.current_time(), stall)
+        raise ConnectTimeoutError("ws://fake/", "not open after 1 s")
+
+    client = Client("ws://fake/", opener=opener, timeout=1.0, retry_count=1, retry_delay=0.0)
+    with pytest.raises(ConnectTimeoutError):
+        await client.run()
+    assert tried == attempts
