@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wsfleet import Gap, PingPong, ProtocolError
 from wsfleet.errors import RequestTimeoutError
 
-from .acts import ask, fill_and_ask
+from .acts import ask, fill_and_ask, fill_and_send
 from .bounds import sum_of
 from .fault import SAME, Life
 from .life_ends import lost
@@ -203,6 +203,18 @@ FLOODS: Final = (
         words="the peer reads nothing, and there is no room for a request",
         serve=then(_answer_and_hold),
         act=fill_and_ask,
+        options=NO_ROOM,
+        values=BEAT_TIMES,
+        gets=RequestTimeoutError,
+        sent=False,
+        detect=sum_of("request_timeout"),
+        recover=BEAT_MISSED_AND_RETRIED,
+    ),
+    Life(
+        name="no-room-for-a-message",
+        words="the peer reads nothing, and there is no room for a message without an id",
+        serve=then(_answer_and_hold),
+        act=fill_and_send,
         options=NO_ROOM,
         values=BEAT_TIMES,
         gets=RequestTimeoutError,

@@ -13,6 +13,7 @@ import trio
 
 from wsfleet import Message, PingPong, ServerBeat, TokenBucket
 from wsfleet.errors import (
+    BackpressureError,
     InboxOverflowError,
     RateLimitedError,
     StrayCancellationError,
@@ -150,6 +151,22 @@ def _asking(scene: Scene) -> Mapping[str, Any]:
             assert await scene.client.request("each") is not None
 
     return {"handler": handler, "inbox_size": KEPT, "request_timeout": 5.0}
+
+
+def _stuck(scene: Scene) -> Mapping[str, Any]:
+    """Return a handler that takes no event while the request is in flight."""
+
+    async def handler(_: Any) -> None:
+        await scene.asked.wait()
+
+    return {"handler": handler, "inbox_size": KEPT, "inbox_bytes": 1000}
+
+
+async def _ask_and_release(scene: Scene) -> Any:
+    try:
+        return await ask(scene)
+    finally:
+        scene.asked.set()
 
 
 async def _ask_twice(scene: Scene) -> Any:
@@ -302,6 +319,26 @@ FUNCTIONS: Final = (
         connection=ENDED,
         recover=None,
         shown="`InboxOverflowError`, out of `run`",
+        quick=True,
+    ),
+    Life(
+        name="handler-asks-for-each-event",
+        words="a handler makes a request for each event, and more events come than fit",
+        serve=then(_send_many),
+        act=ask,
+        options=_asking,
+        connection=SAME,
+        quick=True,
+    ),
+    Life(
+        name="handler-takes-nothing",
+        words="a handler takes no event, and events before the answer fill `inbox_bytes`",
+        serve=then(_send_many),
+        act=_ask_and_release,
+        options=_stuck,
+        gets=BackpressureError,
+        sent=None,
+        connection=SAME,
         quick=True,
     ),
 )

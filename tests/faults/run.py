@@ -6,6 +6,7 @@ Rule: a fault is played with real sockets, on whatever event loop runs.
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -105,6 +106,7 @@ class Player:
     async def _attempt(self, fault: Attempt, seen: Seen) -> None:
         retries = 0 if fault.recover is not None else RETRIES
         async with self._scene(fault, retry_count=retries) as scene:
+            scene.stage.bad = math.inf  # a stall of the event loop may excuse an attempt
             began = anyio.current_time()
             sent = await self._unsent(scene)
             seen.got = await outcome(scene.begin())

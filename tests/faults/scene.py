@@ -72,6 +72,7 @@ class Scene:
         error: what ended the client.
         ended: set when it has ended.
         began: when the caller met the fault.
+        asked: set when the request that meets the fault has its outcome, by acts that need it.
     """
 
     fault: Fault
@@ -82,6 +83,7 @@ class Scene:
     error: Exception | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
     began: float = 0.0
+    asked: anyio.Event = field(default_factory=anyio.Event)
     _came: anyio.Event = field(default_factory=anyio.Event)
 
     @cached_property

@@ -38,7 +38,6 @@ class Stage:
         accepted: connections that the server has accepted.
         told: the codes of the clients' close frames.
         asked: the methods that were called.
-        seen: whatever a script keeps for its fault.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Stage:
         self.accepted = 0
         self.told: list[int] = []
         self.asked: list[str] = []
-        self.seen: dict[str, Any] = {}
         self.failure: Exception | None = None  # of a script
         self._loop = loop
         self._serve = serve
