@@ -197,8 +197,10 @@ async def test_what_ends_the_program_comes_out_of_a_pool(
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_what_ends_the_program_comes_out_of_run(network: FakeNetwork, place: str) -> None:
-    """Whoever runs a client gets it as it is; the client is closed then."""
+async def test_what_ends_the_program_comes_out_of_run(
+    network: FakeNetwork, place: str, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """The task that runs a client gets it as it is; the client is closed, and no crash."""
     raised = SystemExit(3)
     found, _ = options(place, lambda: raised)
     client = Client(URL, opener=network, close_timeout=0.5, retry_delay=0.1, **found)
@@ -210,6 +212,9 @@ async def test_what_ends_the_program_comes_out_of_run(network: FakeNetwork, plac
     assert caught.value is raised
     assert client.get_state() == "disconnected"
     assert not network.server(URL).open
+    events = [e["event"] for e in log_entries]
+    assert events[-1] == "client.closed"
+    assert "client.crashed" not in events
 
 
 async def test_a_start_that_ends_the_program_leaves_no_child(network: FakeNetwork) -> None:
