@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import sys
 from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Final
@@ -24,7 +23,7 @@ from wsfleet.errors import (
 
 from .alpn import AlpnError
 from .handshake import HandshakeError, retry_after
-from .scrub import unquoted, without_own_frames
+from .scrub import MACHINERY, unquoted, without_own_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,31 +184,6 @@ _EXPLANATIONS: Final = (
 """The first kind found among an error's causes explains it: the most telling come first."""
 
 
-_MACHINERY: Final = frozenset(
-    {
-        "anyio",
-        "certifi",
-        "h11",
-        "h2",
-        "hpack",
-        "httpcore",
-        "httpx",
-        "httpx_ws",
-        "hyperframe",
-        "idna",
-        "outcome",
-        "sniffio",
-        "socksio",
-        "trio",
-        "uvloop",
-        "wsfleet",
-        "wsproto",
-        *sys.stdlib_module_names,
-    }
-)
-"""Top packages whose code runs while an `http_client` connects, and is nobody's own."""
-
-
 def came_from_user_code(error: Exception) -> bool:
     """
     Whether an error that came out of a user's `http_client` was raised by code of the user's: a
@@ -229,12 +203,12 @@ def keep_user_frames(error: Exception) -> None:
     Leave to an error that came out of a user's `http_client` the frames of user code alone: in
     the others, local variables hold the URL and the headers.
     """
-    without_own_frames(error, _MACHINERY)
+    without_own_frames(error, MACHINERY)
 
 
 def _passed_user_code(error: BaseException) -> bool:
     frames = walk_tb(error.__traceback__)
     return any(
-        str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _MACHINERY
+        str(frame.f_globals.get("__name__", "")).partition(".")[0] not in MACHINERY
         for frame, _ in frames
     )

@@ -9,6 +9,7 @@ The texts of these libraries quote headers and parts of URLs.
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -37,22 +38,45 @@ _ANY_SURROGATE: Final = "\ud800"
 """Stands in an error for the text that could not be encoded."""
 
 _OWN_PACKAGE: Final = __name__.partition(".")[0]
+MACHINERY: Final = frozenset(
+    {
+        "aiofastnet",
+        "anyio",
+        "certifi",
+        "h11",
+        "h2",
+        "hpack",
+        "httpcore",
+        "httpx",
+        "httpx_ws",
+        "hyperframe",
+        "idna",
+        "outcome",
+        "sniffio",
+        "socksio",
+        "trio",
+        "uvloop",
+        "wsfleet",
+        "wsproto",
+        *sys.stdlib_module_names,
+    }
+)
+"""Top packages whose code runs while a client connects, and is not the user's."""
 
 
 def scrub(error: ErrorT) -> ErrorT:
     """
-    Return the error without the tracebacks of it and of what it was raised from, and without
-    texts in which libraries quote secrets.
+    Return the error with the frames of user code alone, and without texts in which libraries
+    quote secrets; so for what it was raised from.
 
     Args:
         error: one that leaves the library; it is changed.
     """
     for each in list(_chain(error)):
-        each.__traceback__ = None
         if each.__suppress_context__ and each.__context__ is not each.__cause__:
             each.__context__ = None
         _scrub_content(each)
-    return error
+    return without_own_frames(error, MACHINERY)
 
 
 def without_own_frames(
