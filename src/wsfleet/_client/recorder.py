@@ -4,6 +4,8 @@ Records a client: what its connections tell goes to a tape, and from there to a 
 Rule 1: the event loop only puts on the tape; a thread encodes and writes, some lines at a time.
 Rule 2: what cannot be recorded is told in the log, and harms nothing.
 Rule 3: each life of the client has a tape and a journal of its own.
+Rule 4: while the calls of earlier lives hang, a life is not recorded: a disk that takes nothing
+costs `MOST_HANGING` threads and a tape, however often the client is started again.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 LINGER: Final = 0.05
 """Seconds in which entries gather before they are written together."""
 
+MOST_HANGING: Final = 2
+"""Calls of earlier lives that may hang: one to write, and one to finish."""
+
 
 class Recorder:
     """
@@ -56,9 +61,11 @@ class Recorder:
         self._new_journal = partial(Journal, opener=open_any_file) if unsafe else Journal
         self._tape: Tape
         self._journal: Journal
+        self._calls: list[Callable[..., object]] = []  # that have not returned
         self._begin()
 
     def _begin(self) -> None:
+        self._given_up = False
         self._tape = Tape()
         self._journal = self._new_journal(
             self._path, self._tape, client=self._client, url=self._url
@@ -86,10 +93,15 @@ class Recorder:
         Write what passes until `stop`. Cancelling it loses nothing: `finish` writes the rest.
         """
         tape, journal = self._tape, self._journal
-        await _in_thread(journal.write)  # a path that cannot work is told at once
+        if len(self._calls) >= MOST_HANGING:
+            self._given_up = True
+            tape.give_up()
+            self._log_failure("the disk has not taken an earlier recording yet")
+            return
+        await self._call(journal.write)  # a path that cannot work is told at once
         while not self._tell_failed(journal) and await tape.filled():
             await anyio.sleep(LINGER)
-            await _in_thread(journal.write, self._tell_dropped(tape))
+            await self._call(journal.write, self._tell_dropped(tape))
 
     def stop(self) -> None:
         """Let `run` end."""
@@ -102,15 +114,28 @@ class Recorder:
         Args:
             timeout: seconds that the disk has.
         """
-        tape, journal = self._tape, self._journal
+        tape, journal, given_up = self._tape, self._journal, self._given_up
         self._begin()
         tape.end()
+        if given_up:
+            return
         with anyio.move_on_after(timeout, shield=True) as scope:
-            await _in_thread(journal.finish, self._tell_dropped(tape))
+            await self._call(journal.finish, self._tell_dropped(tape))
         if scope.cancelled_caught:
             self._log_failure(f"the disk did not take the rest within {timeout:g} s")
         else:
             self._tell_failed(journal)
+
+    async def _call(self, function: Callable[..., object], *args: object) -> None:
+        self._calls.append(function)
+        await _in_thread(self._finish_call, function, *args)
+
+    def _finish_call(self, function: Callable[..., object], *args: object) -> None:
+        """Make a call, in its thread."""
+        try:
+            function(*args)
+        finally:
+            self._calls.pop()
 
     def _tell_dropped(self, tape: Tape) -> int:
         count, tape.dropped = tape.dropped, 0

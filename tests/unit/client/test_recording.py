@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -8,6 +9,7 @@ import pytest
 from tests.unit.fakes import FakeNetwork, server_frame
 from wsfleet import Client, ClientState, connect, recording
 from wsfleet._client import recorder, tape
+from wsfleet._client.recorder import MOST_HANGING
 from wsfleet._wire.connection import Connection
 from wsfleet._wire.frames import Opcode
 from wsfleet.errors import DisconnectedError
@@ -30,9 +32,14 @@ class Disk:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.writes = 0
+        self.hung: list[Callable[[], object]] | None = None
+        """Calls that do not return, where the disk hangs."""
 
     async def __call__(self, function: Callable[..., object], *args: object) -> None:
         self.writes += 1
+        if self.hung is not None:
+            self.hung.append(partial(function, *args))
+            await anyio.sleep_forever()
         try:
             await anyio.sleep(self.seconds)
         finally:
@@ -300,6 +307,37 @@ async def test_no_secret_is_in_the_header(tmp_path: Path) -> None:
     text = path.read_text()
     assert "s3cret" not in text
     assert '"client":"c","url":"ws://***@fake/feed?key=***"' in text
+
+
+async def test_restarts_while_the_disk_hangs_leave_no_threads(
+    network: FakeNetwork, path: Path, disk: Disk, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """
+    A client that is run again and again while its disk hangs keeps two threads busy, and is
+    recorded again when the disk goes on.
+    """
+    client = Client(URL, opener=network, record_to=path, close_timeout=1.0)
+
+    async def run_once() -> None:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(client.run)
+            network.server().link.send("message")
+            await anyio.sleep(1)
+            await client.close()
+
+    hung: list[Callable[[], object]] = []
+    disk.hung = hung
+    for _ in range(5):
+        await run_once()
+    assert len(hung) == MOST_HANGING
+    errors = [entry["error"] for entry in told(log_entries, "recording.failed")]
+    assert errors[1:] == ["the disk has not taken an earlier recording yet"] * 4
+    disk.hung = None
+    for call in hung:
+        call()
+    await run_once()
+    texts = [entry.data for entry in recording.read(path) if entry.data == "message"]
+    assert len(texts) == 2  # that of the first life, and of the last
 
 
 async def test_without_recording_nothing_is_added(network: FakeNetwork, disk: Disk) -> None:
