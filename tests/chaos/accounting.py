@@ -193,7 +193,7 @@ def _could_arrive(outcome: Outcome, links: list[Link], evidence: Evidence) -> bo
     read_by = outcome.ended + DELIVERY
     for stalls in (evidence.stalls, evidence.log.stalls):
         if stalls.lost(outcome.ended, read_by) > DELIVERY / 2:
-            return False  # nobody can say
+            return False  # the message may still have been on its way
     return all(link.sound_until(read_by) for link in links)
 
 

@@ -104,7 +104,7 @@ class Endpoint:
         rng = self._rng
         texts = [response_text(request_id, number)]
         stray = rng.random()
-        if stray < 0.03:  # an answer to a request that nobody made
+        if stray < 0.03:  # an answer to a request that was never made
             texts.insert(0, response_text(f"stray-{number}", number + 1))
         elif stray < 0.06:  # the same answer once more
             texts *= 2

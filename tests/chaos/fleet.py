@@ -205,7 +205,7 @@ class Fleet:
             wrong.remove(client)
 
     async def pending(self) -> list[Violation]:
-        """Make no more requests; return the slots of those that nobody awaits any more."""
+        """Make no more requests; return the slots of those that are over."""
         self._over = True
         clients = self._pool.list_clients()
         with anyio.move_on_after(RECOVERY):

@@ -73,7 +73,7 @@ def _our_objects() -> Counter[str]:
 @contextmanager
 def watched(violations: list[Violation], logged: Counter[str]) -> Iterator[None]:
     """
-    Collect what nobody is there to raise, for as long as the block lasts.
+    Collect errors and warnings that no caller gets, for as long as the block lasts.
 
     Args:
         violations: takes unraisable exceptions, warnings, and entries of the log that report

@@ -172,7 +172,7 @@ async def _send_all(report: Report, pool: ClientSupervisor, numbers: range) -> N
 
 
 async def _call(report: Report, pool: ClientSupervisor, numbers: Any, spins: bool) -> None:
-    """Send one request after the other; who spins does not wait after an error."""
+    """Send one request after the other; a spinning caller does not wait after an error."""
     for number in numbers:
         call = call_of(report.plan.seed, number)
         outcome = await carry_out(pool, call)

@@ -76,7 +76,7 @@ def test_what_was_sent_though_its_error_denies_it_is_found() -> None:
     assert broken(outcome(Ending.NOT_SENT), log()) == {"not_sent_is_never_seen"}
 
 
-def test_an_answer_out_of_nowhere_is_found() -> None:
+def test_an_answer_to_what_was_never_seen_is_found() -> None:
     """What no server saw cannot have been answered."""
     assert broken(outcome(), log(times=0)) == {"answered_was_seen"}
 

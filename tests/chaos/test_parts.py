@@ -33,7 +33,7 @@ def first(seed: int, endpoint: int) -> list[Any]:
 
 
 def test_a_seed_repeats_the_faults_and_the_calls_of_a_run() -> None:
-    """Who is told a seed can repeat a run; another seed or endpoint has faults of its own."""
+    """A seed repeats the faults of a run; another seed or endpoint has faults of its own."""
     assert first(7, 0) == first(7, 0)
     assert first(7, 0) != first(8, 0)
     assert first(7, 0) != first(7, 1)
@@ -41,7 +41,7 @@ def test_a_seed_repeats_the_faults_and_the_calls_of_a_run() -> None:
 
 
 def test_every_kind_of_fault_and_of_call_has_its_turn() -> None:
-    """A run is not luck: each kind of fault comes as often as any other."""
+    """Each kind of fault comes as often as any other, and each way to send is used."""
     assert Counter(fault.kind for fault in first(7, 0)) == Counter(KINDS * 3)
     assert {call_of(7, number).way for number in range(200)} == set(WAYS)
 
@@ -158,7 +158,7 @@ def drop_what_cannot_be_deleted() -> None:
 
 
 def warn() -> None:
-    """Warn, as a socket does that nobody closed."""
+    """Warn, as a socket does that was not closed."""
     warnings.warn("left open", ResourceWarning, stacklevel=1)
 
 
@@ -176,7 +176,9 @@ def warn_as_a_loop() -> None:
         (warn_as_a_loop, "no_warning_of_the_loop"),
     ],
 )
-def test_what_nobody_is_there_to_raise_is_found(mistake: Callable[[], None], rule: str) -> None:
+def test_errors_and_warnings_that_no_caller_gets_are_found(
+    mistake: Callable[[], None], rule: str
+) -> None:
     """Logged errors, warnings and errors that Python swallows are violations, too."""
     violations: list[Violation] = []
     logged: Counter[str] = Counter()
