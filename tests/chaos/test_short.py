@@ -7,6 +7,7 @@ from tests.conftest import needs_uvloop
 from .storm import Plan, run_storm
 
 
+@pytest.mark.timeout(180)  # a few seconds, unless the machine is very busy
 @pytest.mark.parametrize(
     ("loop", "seed"),
     [
