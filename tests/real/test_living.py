@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from wsfleet import (
     ChildSpec,
@@ -291,10 +290,10 @@ async def test_a_fleet_loses_a_server_and_no_request() -> None:
     assert set(seen.values()) == {1}
 
 
-async def test_a_reset_before_the_send_is_failed_over() -> None:
+async def test_a_client_without_room_is_passed_by() -> None:
     """
-    A connection that is reset while a request waits for room in its buffer: the request goes
-    through another client, once, and the caller sees only the answer.
+    A client whose peer does not read gets no request while another has room: the caller sees
+    the answer at once.
     """
     async with (
         MockServer(lambda _: None) as stuck,
@@ -311,18 +310,10 @@ async def test_a_reset_before_the_send_is_failed_over() -> None:
                 await first.send_message(b"x" * 300_000)
         await pool.send_balanced("mine", client_discovery=lambda: [second])  # first is next
 
-        async def reset() -> None:
-            while not first.pending:
-                await checkpoint()
-            await proxy.reset()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(reset)
-            with anyio.fail_after(10):
-                assert await pool.request_balanced("m", [1]) == [1]
+        with anyio.fail_after(10):
+            assert await pool.request_balanced("m", [1]) == [1]
         requests = [text for text in (*stuck.received, *good.received) if "method" in str(text)]
         assert len(requests) == 1
-        assert first.errors == 1
 
 
 async def test_a_crash_is_seen_by_the_server_and_restarted() -> None:
