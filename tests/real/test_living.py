@@ -300,7 +300,10 @@ async def test_a_client_without_room_is_passed_by() -> None:
         FaultProxy(stuck.url) as proxy,
         MockServer(json_rpc) as good,
         ClientSupervisor(
-            [ChildSpec(url, compression=None, heartbeat=None) for url in (proxy.url, good.url)]
+            [
+                ChildSpec(url, compression=None, heartbeat=None, close_timeout=0.2)
+                for url in (proxy.url, good.url)
+            ]
         ) as pool,
     ):
         first, second = pool.list_clients()
