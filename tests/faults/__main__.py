@@ -8,6 +8,7 @@ than the data. `--write` writes the page's tables.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ LOOPS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "uvloop": ("asyncio", {"use_uvloop": True}),
     "trio": ("trio", {}),
 }
+if importlib.util.find_spec("uvloop") is None:  # it has no build for this platform
+    del LOOPS["uvloop"]
 
 
 def play_on(loop: str, names: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Faults of a user's own code, and of the pace at which it takes events."""
+"""Faults of a user's own code."""
 
 from __future__ import annotations
 
@@ -13,27 +13,20 @@ import trio
 
 from wsfleet import Message, PingPong, ServerBeat, TokenBucket
 from wsfleet.errors import (
-    BackpressureError,
-    InboxOverflowError,
     RateLimitedError,
     StrayCancellationError,
     UnreadableAnswerError,
 )
 from wsfleet.venues import Venue
 
-from .acts import NOTIFICATION, ask, end, over, subscribe
+from .acts import ask, end, over, subscribe
 from .bounds import sum_of
 from .fault import ENDED, SAME, Life
-from .peer import Peer, then
+from .peer import FAULT, Peer, then
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .fault import Options
     from .scene import Scene
-
-EVENTS: Final = 100
-KEPT: Final = 4
 
 
 class OwnError(Exception):
@@ -54,13 +47,6 @@ def crashes(name: str, words: str, options: Options, **more: Any) -> Life:
     return Life(name=name, words=words, options=options, **(given | more))
 
 
-def takes(name: str, words: str, overflow: str, **more: Any) -> Life:
-    """Return the fault that more events come than an inbox holds."""
-    options = {"handler": None, "inbox_size": KEPT, "overflow": overflow}
-    given: dict[str, Any] = {"serve": then(_send_many), "act": _iterate, "connection": SAME}
-    return Life(name=name, words=words, options=options, **(given | more))
-
-
 async def _answer_and_send(peer: Peer, request: dict[str, Any]) -> None:
     await peer.answer(request)
     await peer.say({"price": 1})
@@ -69,45 +55,6 @@ async def _answer_and_send(peer: Peer, request: dict[str, Any]) -> None:
 async def _send_and_answer(peer: Peer, request: dict[str, Any]) -> None:
     await peer.say({"price": 1})
     await peer.answer(request)
-
-
-async def _send_many(peer: Peer, request: dict[str, Any]) -> None:
-    await peer.say("start")
-    for number in range(EVENTS):
-        await peer.say({"number": number})
-    await peer.answer(request)
-
-
-async def _iterate(scene: Scene) -> Any:
-    """Ask, and then take what the inbox has kept; return the answer where that is right."""
-    events = aiter(scene.client)
-    answer: list[Any] = []
-    async with anyio.create_task_group() as tasks:
-
-        async def take_answer() -> None:
-            answer.append(await ask(scene))
-
-        tasks.start_soon(take_answer)
-        await anext(events)
-    numbers: list[int] = []
-    count = EVENTS if scene.client.config.overflow == "block" else KEPT
-    while len(numbers) < count:
-        event = await anext(events)
-        if isinstance(event.data, dict):
-            numbers.append(event.data["number"])
-    newest = list(range(EVENTS - KEPT, EVENTS))
-    right = {"block": list(range(EVENTS)), "drop_oldest": newest}
-    expected = right.get(scene.client.config.overflow)
-    if expected is None:
-        return answer[0] if numbers == sorted(numbers) and numbers[0] < KEPT else numbers
-    return answer[0] if numbers == expected else numbers
-
-
-async def _iterate_to_the_end(scene: Scene) -> Any:
-    events = aiter(scene.client)
-    scene.client.send_nowait(NOTIFICATION)
-    await anext(events)
-    return await over(scene)
 
 
 def _raise(_: Any) -> Any:
@@ -135,38 +82,11 @@ class _RaisingHeartbeat:
         raise OwnError
 
 
-class _RaisingLimiter:
-    def spend(self, now: float, message: Any) -> None:
-        raise OwnError
-
-    def acquire(self, now: float, message: Any) -> float:
-        raise OwnError
-
-
-def _asking(scene: Scene) -> Mapping[str, Any]:
-    """Return a handler that makes a request for each event."""
-
-    async def handler(event: Any) -> None:
-        if isinstance(event, Message):
-            assert await scene.client.request("each") is not None
-
-    return {"handler": handler, "inbox_size": KEPT, "request_timeout": 5.0}
-
-
-def _stuck(scene: Scene) -> Mapping[str, Any]:
-    """Return a handler that takes no event while the request is in flight."""
-
-    async def handler(_: Any) -> None:
-        await scene.asked.wait()
-
-    return {"handler": handler, "inbox_size": KEPT, "inbox_bytes": 1000}
-
-
-async def _ask_and_release(scene: Scene) -> Any:
-    try:
-        return await ask(scene)
-    finally:
-        scene.asked.set()
+class _RaisingLimiter(TokenBucket):
+    async def acquire(self, message: Any, timeout: float | None = None) -> None:
+        if FAULT in str(message):
+            raise OwnError
+        await super().acquire(message, timeout)
 
 
 async def _ask_twice(scene: Scene) -> Any:
@@ -232,6 +152,15 @@ FUNCTIONS: Final = (
         shown="the answer; `client.callback_failed` in the log",
     ),
     Life(
+        name="limiter-raises",
+        words="a limiter of the user's raises",
+        act=ask,
+        options=lambda _: {"limiter": _RaisingLimiter(10, 10)},
+        gets=OwnError,
+        connection=SAME,
+        shown="what the limiter raised; nothing was sent",
+    ),
+    Life(
         name="limiter-has-no-room",
         words="the client's limiter has no room",
         act=_ask_twice,
@@ -294,51 +223,5 @@ FUNCTIONS: Final = (
         connection=SAME,
         shown="the answer, which waited in the socket",
         alone=True,
-    ),
-    takes(
-        "inbox-blocks", 'events come faster than they are taken: `overflow="block"`', "block"
-    ),
-    takes(
-        "inbox-drops-oldest",
-        'events come faster than they are taken: `overflow="drop_oldest"`',
-        "drop_oldest",
-        shown="the answer, and the newest events",
-    ),
-    takes(
-        "inbox-drops-newest",
-        'events come faster than they are taken: `overflow="drop_newest"`',
-        "drop_newest",
-        shown="the answer, and the oldest events",
-    ),
-    takes(
-        "inbox-fails",
-        'events come faster than they are taken: `overflow="fail"`',
-        "fail",
-        act=_iterate_to_the_end,
-        gets=InboxOverflowError,
-        connection=ENDED,
-        recover=None,
-        shown="`InboxOverflowError`, out of `run`",
-        quick=True,
-    ),
-    Life(
-        name="handler-asks-for-each-event",
-        words="a handler makes a request for each event, and more events come than fit",
-        serve=then(_send_many),
-        act=ask,
-        options=_asking,
-        connection=SAME,
-        quick=True,
-    ),
-    Life(
-        name="handler-takes-nothing",
-        words="a handler takes no event, and events before the answer fill `inbox_bytes`",
-        serve=then(_send_many),
-        act=_ask_and_release,
-        options=_stuck,
-        gets=BackpressureError,
-        sent=None,
-        connection=SAME,
-        quick=True,
     ),
 )

@@ -12,6 +12,7 @@ from .life_answers import ANSWERS
 from .life_ends import CLOSES, ENDS
 from .life_frames import FLOODS, FRAMES
 from .life_functions import FUNCTIONS
+from .life_inboxes import INBOXES
 from .life_sessions import SESSION
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ LIFE_SUBJECTS: Final[dict[str, tuple[Life, ...]]] = {
     "Answers and other messages": ANSWERS,
     "Heartbeats, subscriptions and logins": SESSION,
     "The user's own code": FUNCTIONS,
+    "Events that are not taken in time": INBOXES,
 }
 
 ATTEMPTS: Final = tuple(fault for group in ATTEMPT_SUBJECTS.values() for fault in group)
