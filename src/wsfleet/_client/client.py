@@ -15,7 +15,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from wsfleet._wire.opening import open_connection
-from wsfleet.errors import DisconnectedError, InboxOverflowError
+from wsfleet.errors import DisconnectedError, InboxOverflowError, SendError
 
 from .config import Config
 from .correlation import Correlation
@@ -423,10 +423,15 @@ class Client(Gauges):
             async for event in Listener(self.inbox):
                 await self._handler(event)
         except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self.life.crash(crash_of(exc, self._handler))
+            self._crash_by_handler(crash_of(exc, self._handler))
 
     def _handler_failed(self, error: BaseException) -> None:
-        self.life.crash(crash_of(error, self._handler, is_sync=True))
+        self._crash_by_handler(crash_of(error, self._handler, is_sync=True))
+
+    def _crash_by_handler(self, error: BaseException) -> None:
+        # While the client is closed, a send of the handler fails because of that: no defect.
+        if not (self.life.stopping and isinstance(error, SendError)):
+            self.life.crash(error)
 
     def _overflowed(self, unit: str) -> None:
         size = self.config.inbox_size if unit == "events" else self.config.inbox_bytes

@@ -110,6 +110,11 @@ class Life(Availability):
         """What a user's code raised to end the program, such as `SystemExit`."""
         return self._crash if self._crash is not None and is_exit(self._crash) else None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked for the end of the client."""
+        return self._stopping
+
     def ask_to_stop(self) -> None:
         """Begin to end it, politely."""
         self._stopping = True

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from wsfleet import Client, ClientSupervisor, Message, connect
+from wsfleet.errors import NotConnectedError, SendError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,6 +88,45 @@ async def test_a_client_may_be_closed_from_its_own_code(
                 network.server().link.send(1)
     assert client.get_state() == "disconnected"
     assert after == []
+
+
+async def test_a_request_that_the_end_of_the_client_cuts_is_no_crash(
+    network: FakeNetwork,
+) -> None:
+    """Leaving the block while an async handler makes requests raises nothing."""
+    network.server().silent = True  # closing takes its time
+    asked = anyio.Event()
+
+    async def handler(event: Any) -> None:
+        asked.set()
+        await anyio.sleep(1)
+        with pytest.raises(NotConnectedError):
+            await client.request("m")
+        refused.append(event)
+        await client.request("m")
+
+    refused = list[Any]()
+    async with connect(URL, opener=network, handler=handler) as client:
+        network.server().link.send(1)
+        await asked.wait()
+    assert client.get_state() == "disconnected"
+    assert refused == [Message(1)]
+
+
+async def test_a_request_that_a_loss_cuts_is_a_crash_of_the_handler(
+    network: FakeNetwork,
+) -> None:
+    """A handler that lets the error of a lost connection out has a defect, which is told."""
+
+    async def handler(event: Any) -> None:
+        if isinstance(event, Message):
+            network.server().link.drop()
+            await client.request("m")
+
+    with pytest.raises(SendError):
+        async with connect(URL, opener=network, handler=handler) as client:
+            network.server().link.send(1)
+            await anyio.sleep(10)
 
 
 async def test_a_sync_handler_answers_with_send_nowait(network: FakeNetwork) -> None:
