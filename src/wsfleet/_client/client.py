@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 from wsfleet._wire.opening import open_connection
 from wsfleet.errors import DisconnectedError, InboxOverflowError, SendError
 
+from .checks import check_number
 from .config import Config
 from .correlation import Correlation
 from .delivery import Delivery
@@ -329,8 +330,11 @@ class Client(Gauges):
         Raises:
             JsonRpcError: the server answered with an error.
             SendError: as for `send_message`.
+            ConfigError: not sent: the timeout is negative, or no finite number.
         """
-        limit = self.config.request_timeout if timeout is None else timeout
+        limit = self.config.request_timeout
+        if timeout is not None:
+            limit = await _checked(timeout)
         calling = self._sender.call(method, params, limit, self.config.venue.temporary)
         del params  # tracebacks may show local variables
         return await calling
@@ -454,3 +458,10 @@ class Client(Gauges):
     def _over(self, error: Exception | None) -> None:
         if self._handler is not None or not self.supervised:
             self.inbox.end(error if self._handler is None else None)
+
+
+@yields_before_raising
+async def _checked(timeout: float) -> float:
+    """Return the timeout of one request; raise ConfigError where it can never work."""
+    check_number("timeout", timeout, above_zero=False)
+    return timeout

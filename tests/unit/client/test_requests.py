@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from wsfleet import UnmatchedResponse, connect
 from wsfleet._client.messages import outgoing
 from wsfleet._wire.frames import Opcode
 from wsfleet.errors import (
+    ConfigError,
     DisconnectedError,
     DuplicateRequestIdError,
     JsonRpcError,
@@ -425,3 +427,15 @@ async def test_ids_meet_whatever_the_decoding(network: FakeNetwork) -> None:
             assert await client.request("m") == "m"
             network.server().link.send('{"id": 9, "result": 1}')
         assert len(got) == 1
+
+
+@pytest.mark.parametrize("timeout", [math.nan, math.inf, -1.0, 10**400, "3", True])
+async def test_a_timeout_that_can_never_work_is_refused(
+    network: FakeNetwork, timeout: Any
+) -> None:
+    """A request whose timeout is no time is refused before anything is sent."""
+    async with connect(URL, opener=network) as client:
+        with pytest.raises(ConfigError, match="timeout"):
+            await client.request("m", timeout=timeout)
+        assert network.server().link.texts == []
+        assert client.pending == 0
