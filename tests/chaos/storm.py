@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import trustme
+from anyio.lowlevel import checkpoint
 
 from wsfleet import ClientSupervisor
 
@@ -47,6 +48,9 @@ _CALM: Final = 0.1
 
 _OVERALL: Final = 60.0
 """Seconds that a run may take beyond what its requests take, before it is given up."""
+
+_TURNS: Final = 5
+"""Turns of the event loop in which a task ends that was told to."""
 
 _SECONDS_EACH: Final = 0.05
 """Seconds that one request of a run takes at most, all callers together."""
@@ -126,6 +130,8 @@ async def _storm(report: Report, servers: Servers, tls: Any) -> None:
         await _run(report, servers, tls)
     if patience.cancelled_caught:
         report.violations.append(Violation("the_run_ends", f"{len(report.outcomes)} outcomes"))
+    for _ in range(_TURNS):
+        await checkpoint()
     left = [task for task in anyio.get_running_tasks() if task.id not in tasks]
     report.violations += [Violation("no_task_left", repr(task)) for task in left]
 
