@@ -28,7 +28,7 @@ from .inbox import Inbox, Listener
 from .latency import LatencyWindow
 from .life import Life
 from .message_log import MessageLog
-from .messages import outgoing
+from .messages import outgoing, outgoing_call, result_of
 from .owner import Owner
 from .preparation import Preparation
 from .reading import Reading
@@ -284,9 +284,18 @@ class Client(Gauges):
         Cancelling it before the message is handed over sends nothing; after that, the response
         is no longer awaited. A message is never sent in part.
         """
-        sending = self._sender.send(message, self.config.request_timeout)
-        del message  # tracebacks may show local variables
-        return await sending
+        sender, timeout = self._sender, self.config.request_timeout
+        try:
+            try:
+                ready = outgoing(message)
+            finally:
+                del message  # tracebacks may show local variables
+            if ready.request_id is None:
+                return await sender.send(ready, timeout)
+            return await sender.exchange(ready, ready.request_id, timeout)
+        except Exception:
+            await checkpoint()  # see `fairness`
+            raise
 
     def send_nowait(self, message: Sendable) -> None:
         """
@@ -332,12 +341,21 @@ class Client(Gauges):
             SendError: as for `send_message`.
             ConfigError: not sent: the timeout is negative, or no finite number.
         """
-        limit = self.config.request_timeout
-        if timeout is not None:
-            limit = await _checked(timeout)
-        calling = self._sender.call(method, params, limit, self.config.venue.temporary)
-        del params  # tracebacks may show local variables
-        return await calling
+        request_id = self._requests.new_id()
+        try:
+            limit = self.config.request_timeout
+            if timeout is not None:
+                check_number("timeout", timeout, above_zero=False)
+                limit = timeout
+            try:
+                ready = outgoing_call(method, params, request_id)
+            finally:
+                del params  # as above
+            response = await self._sender.exchange(ready, request_id, limit)
+            return result_of(response, self.config.venue.temporary)
+        except Exception:
+            await checkpoint()  # see `fairness`
+            raise
 
     # subscribing
 
@@ -458,10 +476,3 @@ class Client(Gauges):
     def _over(self, error: Exception | None) -> None:
         if self._handler is not None or not self.supervised:
             self.inbox.end(error if self._handler is None else None)
-
-
-@yields_before_raising
-async def _checked(timeout: float) -> float:
-    """Return the timeout of one request; raise ConfigError where it can never work."""
-    check_number("timeout", timeout, above_zero=False)
-    return timeout

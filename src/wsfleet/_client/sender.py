@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from wsfleet._wire.frames import Opcode
 from wsfleet.errors import NotConnectedError, RateLimitedError, RequestTimeoutError
@@ -22,7 +21,6 @@ from .deadline import Deadline
 from .dialogue import Dialogue
 from .fairness import DEFLATED, MESSAGE
 from .health import Health
-from .messages import outgoing, outgoing_call, result_of
 from .patience import EXPIRED
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from .gate import Gate
     from .latency import LatencyWindow
     from .life import Life
-    from .messages import Outgoing, Sendable
+    from .messages import Outgoing
 
 
 class Sender:
@@ -67,56 +65,21 @@ class Sender:
         self._requests = requests
         self._gate = gate
 
-    async def send(self, given: Sendable, timeout: float) -> Any:
+    async def send(self, message: Outgoing, timeout: float) -> None:
         """
-        Send a message; see `Client.send_message`.
+        Send a message that asks for no response; see `Client.send_message`.
 
         Args:
-            given: what to send.
-            timeout: seconds for a limiter, for room in the write buffer, and for the response
-                where it asks for one.
+            message: what to send.
+            timeout: seconds for a limiter and for room in the write buffer.
         """
-        try:
-            try:
-                message = outgoing(given)
-            finally:
-                del given  # tracebacks may show local variables
-            if message.request_id is not None:
-                return await self.exchange(message, message.request_id, timeout)
-            if self._gate is not None:
-                timeout = max(0.0, await self._left_after(self._gate, message, timeout))
-            budget = self._life.budget
-            if budget.left <= 0:
-                await budget.renew()
-            if not self._offer(message):
-                await self._send_within(timeout, message, None)
-        except Exception:
-            await checkpoint()  # see `fairness`
-            raise
-
-    async def call(
-        self, method: str, params: Any, timeout: float, temporary: frozenset[int]
-    ) -> Any:
-        """
-        Call a method; see `Client.request`.
-
-        Args:
-            method: its name.
-            params: left out when None.
-            timeout: seconds for all of it.
-            temporary: numbers of errors after which the same call may succeed later.
-        """
-        request_id = self._requests.new_id()
-        try:
-            try:
-                message = outgoing_call(method, params, request_id)
-            finally:
-                del params  # as above
-            response = await self.exchange(message, request_id, timeout)
-            return result_of(response, temporary)
-        except Exception:
-            await checkpoint()  # see `fairness`
-            raise
+        if self._gate is not None:
+            timeout = max(0.0, await self._left_after(self._gate, message, timeout))
+        budget = self._life.budget
+        if budget.left <= 0:
+            await budget.renew()
+        if not self._offer(message):
+            await self._send_within(timeout, message, None)
 
     def offer_text(self, text: str) -> bool:
         """Send a text at once, where nothing stands in the way of that; else do nothing."""
