@@ -54,7 +54,8 @@ class Availability:
     @property
     def state(self) -> ClientState:
         """How users see it."""
-        if self.usable is not None:
+        connection = self.connection  # as `usable`, without a call: routing asks often
+        if connection is not None and connection.open:
             return ClientState.CONNECTED
         state = self.phase.state
         return ClientState.DISCONNECTED if state is ClientState.CONNECTED else state

@@ -25,6 +25,8 @@ from .candidates import Candidate, discover
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wsfleet._client.binding import LoopBinding
+
     from .candidates import Discovery
     from .routing import Router
 
@@ -34,6 +36,7 @@ async def send_over(
     message: Any,
     discovery: Discovery | None,
     *,
+    home: LoopBinding,
     router: Router,
     max_attempts: int,
     idempotent: bool,
@@ -46,6 +49,7 @@ async def send_over(
         own: the candidates where `discovery` is None, connected or not.
         message: what to send.
         discovery: names the candidates.
+        home: the event loop that this has to run on.
         router: chooses among them.
         max_attempts: candidates to try.
         idempotent: whether to repeat what may have been sent.
@@ -57,7 +61,10 @@ async def send_over(
         SendError: one failed, and whether the message was sent is unknown.
     """
     try:
-        _check_attempts(max_attempts)
+        if max_attempts < 1:
+            raise ConfigError(  # noqa: TRY301 - a function more for each message
+                "max_attempts", f"must be 1 or more, not {max_attempts!r}"
+            )
         if discovery is not None:
             own = await discover(discovery)
             known = len(own)
@@ -78,16 +85,12 @@ async def send_over(
         except BaseException as error:
             raise_stray(error, Candidate)  # a candidate of the user's may let it out
             raise
+        home.check()  # where there was a candidate, it has checked this itself
         _raise_failed(attempts, known)
     except Exception:
         del message  # tracebacks may show local variables
         await checkpoint()  # see `fairness`
         raise
-
-
-def _check_attempts(max_attempts: int) -> None:
-    if max_attempts < 1:
-        raise ConfigError("max_attempts", f"must be 1 or more, not {max_attempts!r}")
 
 
 def _raise_failed(attempts: list[tuple[str, Exception]], known: int) -> NoReturn:

@@ -121,4 +121,7 @@ def _draw(candidates: Sequence[Candidate], tried: Collection[Candidate]) -> Cand
 
 
 def _is_fit(candidate: Candidate, tried: Collection[Candidate]) -> bool:
-    return is_connected(candidate) and not any(candidate is other for other in tried)
+    if not is_connected(candidate):
+        return False
+    # Most messages have no attempt behind them: an iteration over none of them costs, too.
+    return not (tried and any(candidate is other for other in tried))

@@ -349,11 +349,11 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
 
         Cancelling it acts as on `Client.send_message`; no further candidate is tried.
         """
-        await self._home.checked()
         sending = send_over(
             self._ready.clients,
             message,
             client_discovery,
+            home=self._home,
             router=self._router,
             max_attempts=max_attempts,
             idempotent=idempotent,
