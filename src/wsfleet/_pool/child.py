@@ -12,7 +12,7 @@ from wsfleet._client.checks import LONGEST
 from wsfleet._client.config import Config
 from wsfleet._client.states import Step
 from wsfleet._wire.signals import Latch
-from wsfleet.errors import ConfigError
+from wsfleet.errors import ConfigError, HandshakeRejectedError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -141,12 +141,18 @@ class Child:
         if step in _OUTCOMES:
             self.settled.set()
 
-    def next_delay(self) -> float:
-        """Return the seconds to wait before the next restart."""
+    def next_delay(self, error: Exception | None) -> float:
+        """
+        Return the seconds to wait before the next restart.
+
+        Args:
+            error: what ended the client; of a refusal, it may have a `Retry-After`.
+        """
         if self.client.life.longest >= self.spec.config.stable_after:
             self._pace.reset()
         network = self.client.life.network
-        delay = self._pace.next_delay(counted=network is None or not network.offline)
+        asked = error.retry_after if isinstance(error, HandshakeRejectedError) else None
+        delay = self._pace.next_delay(asked, counted=network is None or not network.offline)
         assert delay is not None
         return delay
 

@@ -65,7 +65,7 @@ class Keeper:
             if not self._is_to_restart(error):
                 return self._reason(error)
             self._child.scope.shield = True
-            delay = self._child.next_delay()
+            delay = self._child.next_delay(error)
             self._child.restarts += 1
             self._log.warning(
                 "supervisor.child_restarting",

@@ -51,6 +51,17 @@ async def test_a_crash_is_restarted_and_paced(
     ]
 
 
+async def test_a_restart_waits_for_what_the_server_asked_for(network: FakeNetwork) -> None:
+    """A client that failed with a `Retry-After` is not started again before that time."""
+    network.server(A).refuse(HandshakeRejectedError(A, "busy", 503, 60.0))
+    spec = ChildSpec(A, retry_count=0)
+    async with ClientSupervisor([spec], opener=network) as pool:
+        await pool.wait_connected(1)
+
+    first, second = network.server(A).attempts
+    assert 60.0 < second - first <= 66.0
+
+
 async def test_waits_between_restarts_grow(network: FakeNetwork) -> None:
     """A client that crashes again and again is started again less and less often."""
     starts: list[float] = []
