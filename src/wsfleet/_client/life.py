@@ -275,9 +275,7 @@ class Life(Availability):
             with self._interruptible() as scope:
                 if self._to_end():  # a log processor can end the program
                     scope.cancel()
-                await turn_to_connect(self._config.connect_limiter, self.url)
-                if self.network is not None:
-                    await self.network.turn()
+                await self._turn()
                 self._since = self.clock()
                 connection = _opened(await self._open(self.owner.delivery))
         except ConnectError as error:
@@ -298,6 +296,17 @@ class Life(Availability):
         if self.generation == openings:
             return unprepared(self.url, connection.ending)
         return ended(self._name, connection.ending)
+
+    async def _turn(self) -> None:
+        """Wait until a connection may be attempted."""
+        network, limiter = self.network, self._config.connect_limiter
+        if network is not None:
+            await network.turn()
+        await turn_to_connect(limiter, self.url)
+        # Leave to connect that was granted before an outage is too old after it: all that have
+        # such leave would connect at once.
+        while network is not None and await network.turn():
+            await turn_to_connect(limiter, self.url)
 
     def _take_up(self, connection: Connection) -> Session:
         owner = self.owner
@@ -408,7 +417,7 @@ class Life(Availability):
 
     def _is_excused(self, error: Exception) -> bool:
         """Whether a failure says nothing about the server: no network, or a blocked loop."""
-        if self.network is not None and self.network.offline:
+        if self.network is not None and self.network.excuses(self._since, error):
             return True
         if not isinstance(error, ConnectTimeoutError) or self.connection is not None:
             return False

@@ -18,11 +18,20 @@ class LocalNetwork(Protocol):
     def offline(self) -> bool:
         """Whether the local network is down, so that failures say nothing about servers."""
 
+    def excuses(self, began: float, error: Exception) -> bool:
+        """
+        Return whether the network, and not the server, is to blame for the failure of an
+        attempt that began at a time of the event loop's clock.
+        """
+
     async def rest(self, seconds: float) -> None:
         """Wait before an attempt: for a time, and while the network is down, for a turn."""
 
-    async def turn(self) -> None:
-        """Wait for a turn directly before an attempt, where the network is down."""
+    async def turn(self) -> bool:
+        """
+        Wait for a turn directly before an attempt, where the network is down; return whether it
+        was waited for.
+        """
 
     def attempted(self, error: ConnectError | None) -> None:
         """Record how an attempt to connect has ended; None where it opened a connection."""

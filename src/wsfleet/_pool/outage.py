@@ -10,6 +10,7 @@ Rule 3: it works again with the first attempt that anything on the other side an
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -67,6 +68,7 @@ class Outage:
 
     def __init__(self, connected: Callable[[], int], log: Log) -> None:
         self.offline: bool = False
+        self.ended: float = -math.inf  # the last one, by the clock of the event loop
         self._connected = connected
         self._log = log
         self._since = 0.0
@@ -129,8 +131,8 @@ class Outage:
         self._forget()
         if not self.offline:
             return
-        self.offline = False
-        self._log.info("fleet.online", seconds=round(anyio.current_time() - self._since, 3))
+        self.offline, self.ended = False, anyio.current_time()
+        self._log.info("fleet.online", seconds=round(self.ended - self._since, 3))
         self._spread = min(RELEASE_MOST, RELEASE_EACH * len(self._held))
         for scope in self._held:
             scope.cancel()
@@ -181,18 +183,25 @@ class Member:
     def offline(self) -> bool:
         return self._outage.offline
 
+    def excuses(self, began: float, error: Exception) -> bool:
+        if self.offline:
+            return True
+        return began < self._outage.ended and not proves_network(self.host, error)
+
     async def rest(self, seconds: float) -> None:
         if not self.offline:
             await self._outage.rest(seconds)
         self._has_turn = False
         await self.turn()
 
-    async def turn(self) -> None:
+    async def turn(self) -> bool:
         # A client has its turn before it waits for a limiter; one that waited for the limiter
         # when the outage began has it afterwards.
-        if self.offline and not self._has_turn:
-            await self._outage.probe(self.host)
-            self._has_turn = self.offline
+        if not self.offline or self._has_turn:
+            return False
+        await self._outage.probe(self.host)
+        self._has_turn = self.offline
+        return True
 
     def attempted(self, error: ConnectError | None) -> None:
         self._has_turn = False

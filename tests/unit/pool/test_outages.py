@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
 
     from tests.unit.fakes import FakeNetwork
+    from wsfleet._wire.connection import Connection, Sink
+    from wsfleet._wire.opening import Endpoint
 
     Entries = list[MutableMapping[str, Any]]
 
@@ -139,6 +142,57 @@ async def test_after_an_outage_the_budget_for_connections_holds(network: FakeNet
 
     attempts = sorted(at for url in URLS for at in network.server(url).attempts)
     assert max(sum(at <= other < at + 0.999 for other in attempts) for at in attempts) <= 10
+
+
+async def test_the_budget_holds_for_clients_that_are_started_during_an_outage(
+    network: FakeNetwork,
+) -> None:
+    """Clients that wait for the network save up no leave to connect from the limiter."""
+    limiter = SlidingWindow(5, 1.0)
+    async with fleet(network) as supervisor, anyio.create_task_group() as tasks:
+        pull_the_plug(network)
+        for number in range(30):
+            start = partial(
+                supervisor.start_client,
+                URLS[0],
+                name=f"new {number}",
+                connect_limiter=limiter,
+                heartbeat=None,
+            )
+            tasks.start_soon(start)
+        await anyio.sleep(30)
+        plug_in(network)
+        for url in URLS:
+            network.server(url).attempts.clear()
+        await supervisor.wait_connected(42)
+
+    attempts = sorted(network.server(URLS[0]).attempts)[4:]  # four clients have no limiter
+    assert max(sum(at <= other < at + 0.999 for other in attempts) for at in attempts) <= 9
+
+
+async def test_an_attempt_that_began_during_an_outage_counts_not_after_it(
+    network: FakeNetwork,
+) -> None:
+    """A client whose attempt hangs while the network returns does not fail because of it."""
+    hangs: list[float] = []
+
+    async def open_slowly(endpoint: Endpoint, sink: Sink) -> Connection:
+        if hangs and endpoint.url == URLS[1]:
+            await anyio.sleep(hangs.pop(0))
+            raise ConnectTimeoutError(endpoint.url, "not open in time")
+        return await network(endpoint, sink)
+
+    specs = [ChildSpec(url, retry_count=1, restart="temporary") for url in URLS[:2]]
+    async with ClientSupervisor(specs, opener=open_slowly) as supervisor:
+        await supervisor.wait_connected(2)
+        pull_the_plug(network, URLS[:2])
+        hangs += [50.0, 0.5]
+        await anyio.sleep(10)
+        plug_in(network, URLS[:2])
+        await supervisor.wait_connected(1)
+        assert hangs == [0.5]  # the first one has begun; the other, after the outage, counts
+        await anyio.sleep(60)
+        await supervisor.wait_connected(2)
 
 
 async def test_a_gap_says_that_the_local_network_was_down(network: FakeNetwork) -> None:
