@@ -9,6 +9,7 @@ from .heartbeat import HeartbeatRecord, Watchful
 from .heartbeats import ClientPing, ServerBeat
 from .latency import LatencyWindow
 from .pulse import Pulse
+from .user_code import method_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ def _reader_of(heartbeat: Watchful) -> object:
             function = getattr(heartbeat, name, None)
             if callable(function):
                 return function
-    return heartbeat.takes
+    return method_named(heartbeat, "takes")
 
 
 def _is_watchful(heartbeat: Heartbeat) -> TypeGuard[Watchful]:

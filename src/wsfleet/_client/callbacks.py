@@ -98,7 +98,7 @@ class Callbacks:
         try:
             await callback(client)
         except BaseException as error:  # noqa: BLE001 - a user's code; rule 1
-            self._failed(error, crash_of(error, callback), callback, identity)
+            self._failed(error, crash_of(error, callback, in_own_task=True), callback, identity)
 
     def _failed(
         self,

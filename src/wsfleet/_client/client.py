@@ -445,7 +445,7 @@ class Client(Gauges):
             async for event in Listener(self.inbox):
                 await self._handler(event)
         except BaseException as exc:  # noqa: BLE001 - a user's code; it reaches the owner
-            self._crash_by_handler(crash_of(exc, self._handler))
+            self._crash_by_handler(crash_of(exc, self._handler, in_own_task=True))
 
     def _handler_failed(self, error: BaseException) -> None:
         self._crash_by_handler(crash_of(error, self._handler, is_sync=True))

@@ -73,6 +73,7 @@ async def connect(
         )
     finally:
         del url_or_config, options  # tracebacks may show local variables
+    client.life.in_own_task = True
     living = _Living(client)
     try:
         async with anyio.create_task_group() as living.tasks:

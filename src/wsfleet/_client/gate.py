@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wsfleet._wire.scrub import scrub
 from wsfleet.errors import RateLimitedError
 
-from .user_code import UserCode, crash_of, raise_stray
+from .user_code import UserCode, crash_of, method_named, raise_stray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Gate:
             scrub(error)
             raise
         except BaseException as error:
-            raise_stray(error, self.limiter.acquire)
+            raise_stray(error, method_named(self.limiter, "acquire"))
             raise
 
     def enter_nowait(self, message: Outgoing) -> None:
@@ -71,11 +71,13 @@ class Gate:
             scrub(error)
             raise
         except BaseException as error:
-            raise_stray(error, self.limiter.acquire_nowait, is_sync=True)
+            raise_stray(error, method_named(self.limiter, "acquire_nowait"), is_sync=True)
             raise
 
 
-async def turn_to_connect(limiter: Limiter | None, url: str) -> None:
+async def turn_to_connect(
+    limiter: Limiter | None, url: str, *, in_own_task: bool = False
+) -> None:
     """
     Wait until a connection may be attempted.
 
@@ -83,7 +85,7 @@ async def turn_to_connect(limiter: Limiter | None, url: str) -> None:
         Exception: what the limiter raised.
     """
     if limiter is not None:
-        with UserCode(limiter.acquire):
+        with UserCode(method_named(limiter, "acquire"), in_own_task=in_own_task):
             await limiter.acquire(url)
 
 
@@ -101,7 +103,7 @@ def count_control(
         try:
             limiter.spend()
         except BaseException as exc:  # noqa: BLE001 - a user's limiter; it reaches the owner
-            crash(crash_of(exc, limiter.spend, is_sync=True))
+            crash(crash_of(exc, method_named(limiter, "spend"), is_sync=True))
 
     try:
         if limiter.counts_control:

@@ -19,7 +19,12 @@ from anyio.lowlevel import checkpoint
 from wsfleet._log import Log
 from wsfleet._wire.frames import CloseCode
 from wsfleet._wire.signals import Latch
-from wsfleet.errors import ConnectError, ConnectTimeoutError, DisconnectedError
+from wsfleet.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    StrayCancellationError,
+)
 
 from .availability import Availability
 from .backoff import Backoff
@@ -83,6 +88,7 @@ class Life(Availability):
         self.reading: Reading  # as the owner
         self.home: LoopBinding = LoopBinding(name)
         self.network: LocalNetwork | None = None  # that of its fleet
+        self.in_own_task: bool = False  # whether wsfleet started the task that lives it
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
         self.new_waiter: NewWaiter = no_patience()
@@ -188,13 +194,21 @@ class Life(Availability):
                 await self._live()
                 await self._wind_up(tasks.cancel_scope)
         except BaseException as exc:  # noqa: BLE001 - raised again below, or at once if cancelled
-            self.crash(sole(unless_cancelled(exc)))
+            self.crash(sole(self._unless_cancelled(exc)))
         finally:
             if self.owner.recorder is not None:
                 await self.owner.recorder.finish(self._config.close_timeout)
             self._end()
         if (error := self._crash or self._error) is not None:
             raise error
+
+    def _unless_cancelled(self, error: BaseException) -> BaseException:
+        try:
+            return unless_cancelled(error)
+        except BaseException:
+            if isinstance(self._crash, StrayCancellationError):
+                self._crash = None  # all tasks of the event loop were cancelled, ours included
+            raise
 
     async def rest(self, seconds: float) -> bool:
         """Wait between two lives; False when it was closed, before or meanwhile."""
@@ -299,14 +313,14 @@ class Life(Availability):
 
     async def _turn(self) -> None:
         """Wait until a connection may be attempted."""
-        network, limiter = self.network, self._config.connect_limiter
+        network, limiter, own = self.network, self._config.connect_limiter, self.in_own_task
         if network is not None:
             await network.turn()
-        await turn_to_connect(limiter, self.url)
+        await turn_to_connect(limiter, self.url, in_own_task=own)
         # Leave to connect that was granted before an outage is too old after it: all that have
         # such leave would connect at once.
         while network is not None and await network.turn():
-            await turn_to_connect(limiter, self.url)
+            await turn_to_connect(limiter, self.url, in_own_task=own)
 
     def _take_up(self, connection: Connection) -> Session:
         owner = self.owner

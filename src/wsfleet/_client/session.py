@@ -15,7 +15,7 @@ from wsfleet.errors import ConnectError, RateLimitedError, SendError, WsfleetErr
 
 from .heartbeat import PingPong
 from .heartbeats import ClientPing, JsonRpcHeartbeat, ServerBeat
-from .user_code import crash_of, raised_by_user
+from .user_code import crash_of, method_named, raised_by_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +89,8 @@ class Session:
         Cancelling it says goodbye without waiting for the peer's.
         """
         is_alone = not self._connection.pumped and not self._preparation.needed
-        if is_alone and len(self._beats) <= 1:
+        # A heartbeat of the user's gets a task that it can cancel without harm to this one.
+        if is_alone and len(self._beats) <= 1 and all(type(b) in _OURS for b, _ in self._beats):
             await self._serve_alone()
         else:
             await self._serve_in_tasks()
@@ -162,7 +163,7 @@ class Session:
         except SendError:
             pass  # the connection has ended, and its end says why
         except BaseException as exc:  # noqa: BLE001 - a user's venue; it reaches the owner
-            self._owner.crash(crash_of(exc, self._preparation))
+            self._owner.crash(crash_of(exc, self._preparation, in_own_task=True))
 
     async def _beat(self, heartbeat: Heartbeat, pulse: Pulse) -> None:
         reason = "heartbeat missed: the peer is silent"
@@ -172,7 +173,8 @@ class Session:
             return  # the connection has ended, and its end says why
         except BaseException as exc:  # noqa: BLE001 - may be a user's heartbeat; it reaches the owner
             if not _is_of_the_server(exc, heartbeat):
-                self._owner.crash(crash_of(exc, heartbeat.run))
+                run = method_named(heartbeat, "run")
+                self._owner.crash(crash_of(exc, run, in_own_task=type(heartbeat) not in _OURS))
                 return
             refusal = str(exc) if isinstance(exc, WsfleetError) else type(exc).__name__
             reason = f"heartbeat refused: {refusal}"

@@ -253,7 +253,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
             on_disconnect=spec.on_disconnect,
             opener=self._opener,
         )
-        client.supervised = True
+        client.supervised = client.life.in_own_task = True
         client.life.network = self._outage.member(spec.config.url)
         child = Child(spec, client)
         client.life.watchers.append(child.watch)
