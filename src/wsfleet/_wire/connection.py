@@ -18,7 +18,7 @@ from .decoder import Decoder
 from .frames import CloseCode, Opcode, ProtocolViolation, close_payload
 from .offering import PIECE
 from .outbox import Outbox
-from .signals import Changes, Latch
+from .signals import Latch, Turns
 from .speedups import Offering, encode
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Connection(Offering):
         self._owed_pong: bytes | None = None
         self._ended = Latch()
         self._gone = Latch()
-        self._room = Changes()
+        self._room = Turns()
 
     # sending
 
@@ -226,8 +226,11 @@ class Connection(Offering):
         Return once the write buffer has room, or the connection has ended. Cancelling it sends
         nothing.
         """
-        while self.full and self.open:
-            await self._room.next()
+        if self._is_blocked():
+            await self._room.wait(self._is_blocked)
+
+    def _is_blocked(self) -> bool:
+        return self.full and self.open
 
     # receiving
 
@@ -361,7 +364,7 @@ class Connection(Offering):
                 self._link.abort()
             self.resume_reading()  # the peer's goodbye is to be heard
         self._ended.set()
-        self._room.tell()
+        self._room.tell(all_of_them=True)
         if self.on_ended is not None:
             self.on_ended()
 
