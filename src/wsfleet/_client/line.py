@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 _SOON: Final = 0.001
 """Seconds in which those pass who may; timers of event loops are no finer."""
 
+_EXACT: Final = 32
+"""
+Waiting messages up to which the outlook is made anew whenever one leaves. Of a longer line it
+is that of a moment ago, at most a part in so many of the line: to look ahead takes as long as
+the line is.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LimiterStatus:
@@ -73,6 +80,7 @@ class Line:
         self._cost = cost
         self._line: OrderedDict[anyio.Event, float] = OrderedDict()
         self._outlook: tuple[Ledger, float] | None = None  # kept: to look ahead costs time
+        self._left = 0  # since the outlook was made
         self._seen = -math.inf
         self._home = LoopBinding("the limiter")
         self._passed = 0  # since the event loop had its turn
@@ -192,7 +200,7 @@ class Line:
         try:
             if next(iter(self._line)) is not place:
                 await place.wait()
-            self._take(cost, await self._until_ready(cost))
+            self._ledger.take(cost, await self._until_ready(cost))
         finally:
             self._leave(place)
 
@@ -223,7 +231,9 @@ class Line:
 
     def _leave(self, place: anyio.Event) -> None:
         self._line.pop(place, None)  # not there where its event loop was closed meanwhile
-        self._outlook = None
+        self._left += 1
+        if self._left * _EXACT >= len(self._line):
+            self._outlook = None
         if self._line:
             next(iter(self._line)).set()
 
@@ -242,6 +252,7 @@ class Line:
         for cost in self._line.values():
             last = ahead.ready_at(cost, last)
             ahead.take(cost, last)
+        self._left = 0
         return ahead, last
 
     def _now(self) -> float:

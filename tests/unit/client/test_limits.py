@@ -425,6 +425,30 @@ async def test_a_long_line_moves_on_quickly() -> None:
     assert not limiter._line
 
 
+async def test_many_that_give_up_at_once_cost_no_quadratic_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand whose waits end in the same moment do not stop the others."""
+    limiter = TokenBucket(capacity=2, refill_rate=2.0)
+    passing = Passing(limiter)
+    looked, ready_at = 0, type(limiter._ledger).ready_at
+
+    def count(ledger: Any, cost: float, now: float) -> float:
+        nonlocal looked
+        looked += 1
+        return ready_at(ledger, cost, now)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(1000):
+            tasks.start_soon(passing.one, number, 1.0, 1000.0)
+        await all_tasks_blocked()
+        limiter.spend(1e6)
+        monkeypatch.setattr(type(limiter._ledger), "ready_at", count)
+
+    assert len(passing.refused) >= 990
+    assert looked < 100_000
+
+
 @both
 def test_a_limiter_goes_along_to_another_event_loop(make: Callable[[], Limiter]) -> None:
     """
