@@ -197,6 +197,7 @@ class Client(Gauges):
             await self.life.run(partial(task_status.started, self))
         except Exception as exc:
             error = exc
+            await checkpoint()  # see `fairness`
             raise
         except BaseException as exc:
             if exc is self.life.exit:  # it is for the owner of the task; those who iterate end

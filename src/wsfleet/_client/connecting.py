@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from wsfleet._wire.opening import open_connection
 
@@ -71,8 +71,11 @@ async def connect(
             opener=opener,
             **options,
         )
-    finally:
+    except Exception:
         del url_or_config, options  # tracebacks may show local variables
+        await checkpoint()  # see `fairness`
+        raise
+    del url_or_config, options
     client.life.in_own_task = True
     living = _Living(client)
     try:

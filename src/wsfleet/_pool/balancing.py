@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from anyio.lowlevel import checkpoint
 
+from wsfleet._client.fairness import MESSAGE, running_budget
 from wsfleet._client.user_code import raise_stray
 from wsfleet._log import log
 from wsfleet.errors import (
@@ -66,6 +67,7 @@ async def send_over(
                 "max_attempts", f"must be 1 or more, not {max_attempts!r}"
             )
         if discovery is not None:
+            await _take_turn()
             own = await discover(discovery)
             known = len(own)
         tried: list[Candidate] = []
@@ -91,6 +93,14 @@ async def send_over(
         del message  # tracebacks may show local variables
         await checkpoint()  # see `fairness`
         raise
+
+
+async def _take_turn() -> None:
+    """Let the event loop run where it is due: candidates of the user's may never wait."""
+    budget = running_budget()
+    if budget.left <= 0:
+        await budget.renew()
+    budget.left -= MESSAGE
 
 
 def _raise_failed(attempts: list[tuple[str, Exception]], known: int) -> NoReturn:

@@ -106,6 +106,7 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         if self._tasks is not None:
+            await checkpoint()
             raise RuntimeError("a supervisor can be entered once: make another")
         self._block = anyio.CancelScope()
         self._home.bind()

@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from wsfleet import ChildSpec, Client, ClientSupervisor, SlidingWindow, SplitLimiter, connect
 from wsfleet.errors import (
     ConfigError,
+    ConnectError,
     ConnectRefusedError,
     DuplicateRequestIdError,
     MaxAttemptsExceededError,
@@ -135,6 +136,24 @@ async def test_each_method_of_a_pool_yields_before_it_raises(name: str) -> None:
     """The same for the methods of a supervisor."""
     async with ClientSupervisor() as pool:
         await assert_yields_each_time(*failing_pool_calls(pool)[name])
+
+
+async def test_each_way_to_fail_a_block_yields() -> None:
+    """The same for blocks that cannot begin, and for a client that is run again and again."""
+
+    async def refuse(*_: object) -> Any:
+        raise ConnectError("ws://fake/", "refused by a fake")
+
+    async def begin(block: Any) -> None:
+        async with block:
+            pass
+
+    pool = ClientSupervisor()
+    await begin(pool)
+    client = Client(URL, opener=refuse, retry_count=0)
+    await assert_yields_each_time(client.run, ConnectError)
+    await assert_yields_each_time(lambda: begin(connect("http://x/")), ConfigError)
+    await assert_yields_each_time(lambda: begin(pool), RuntimeError)
 
 
 async def test_each_way_to_fail_a_send_yields(network: FakeNetwork) -> None:
@@ -265,6 +284,27 @@ async def test_what_never_waits_yields(network: FakeNetwork) -> None:
         await assert_yields_in_a_burst(lambda _: client.unsubscribe("unknown"))
         await assert_yields_in_a_burst(lambda _: client.subscribe(()))
         await assert_yields_in_a_burst(limiter.acquire)
+
+
+async def test_candidates_of_the_users_that_never_wait_yield() -> None:
+    """A loop of balanced sends over clients of one's own, which never wait, lets others run."""
+
+    class Instant:
+        name = "instant"
+
+        def get_state(self) -> str:
+            return "connected"
+
+        def get_health(self) -> float:
+            return 100.0
+
+        async def send_message(self, message: Any, /) -> Any:
+            return message
+
+    async with ClientSupervisor() as pool:
+        await assert_yields_in_a_burst(
+            lambda _: pool.send_balanced("x", client_discovery=lambda: [Instant()])
+        )
 
 
 async def test_an_iteration_over_a_full_inbox_yields(network: FakeNetwork) -> None:
