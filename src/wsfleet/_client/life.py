@@ -40,7 +40,7 @@ from .loss import ended, refused, unprepared
 from .reading_failures import ReadingFailures
 from .session import Session
 from .states import Phase, Step, after, level_of
-from .user_code import crash_of, is_exit, sole, unless_cancelled
+from .user_code import crash_of, is_exit, sole, turn_of_others, unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -194,7 +194,7 @@ class Life(Availability):
                 await self._live()
                 await self._wind_up(tasks.cancel_scope)
         except BaseException as exc:  # noqa: BLE001 - raised again below, or at once if cancelled
-            self.crash(sole(self._unless_cancelled(exc)))
+            self.crash(sole(await self._unless_cancelled(exc)))
         finally:
             if self.owner.recorder is not None:
                 await self.owner.recorder.finish(self._config.close_timeout)
@@ -202,10 +202,14 @@ class Life(Availability):
         if (error := self._crash or self._error) is not None:
             raise error
 
-    def _unless_cancelled(self, error: BaseException) -> BaseException:
+    async def _unless_cancelled(self, error: BaseException) -> BaseException:
         try:
             return unless_cancelled(error)
         except BaseException:
+            if self.in_own_task and not self._stopping:
+                await turn_of_others()  # where all tasks were cancelled, the owner stops this
+                if not self._stopping:
+                    return crash_of(error, self.owner.client, in_own_task=True)
             if isinstance(self._crash, StrayCancellationError):
                 self._crash = None  # all tasks of the event loop were cancelled, ours included
             raise

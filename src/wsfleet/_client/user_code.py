@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TURNS: Final = 8
+"""Turns of the event loop: a cancellation passes through one task after the other."""
+
 _MARK: Final = "_wsfleet_raised_by_user"
 
 
@@ -166,6 +169,13 @@ def unless_cancelled(error: BaseException) -> BaseException:
     if any(map(_is_cancellation, _leaves(error))):
         raise error
     return error
+
+
+async def turn_of_others() -> None:
+    """Let tasks that were cancelled in the same moment as this one see that first."""
+    if on_asyncio() and anyio.current_effective_deadline() > -math.inf:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
 
 def sole(error: BaseException) -> BaseException:

@@ -115,7 +115,7 @@ class UnreadableAnswerError(WsfleetError):
 class StrayCancellationError(WsfleetError):
     """
     User code let out a cancellation that nobody had asked for: it awaited a task or a future
-    that was cancelled, or raised `CancelledError` itself.
+    that was cancelled, cancelled its own task, or raised `CancelledError` itself.
 
     What it let out is its `__cause__`. It is a crash like any other error of user code.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 URL = "ws://fake/"
 PLACES = ["handler", "on_connect", "on_disconnect", "heartbeat", "connect_limiter"]
+SYNC_PLACES = ["sync on_connect", "sync on_disconnect"]
 
 
 class Code:
@@ -49,8 +50,15 @@ class Code:
         await self.call()
         await anyio.sleep_forever()
 
+    def now(self, *_: Any) -> None:
+        """Be a sync callback."""
+        if self.do is not None:
+            self.do()
+
     def options(self, place: str) -> dict[str, Any]:
         """Return the options of a client with it in one place."""
+        if place.startswith("sync "):
+            return {place.removeprefix("sync "): self.now}
         return {place: self if place in {"heartbeat", "connect_limiter"} else self.call}
 
 
@@ -78,7 +86,7 @@ async def provoke(network: FakeNetwork) -> None:
             server.link.drop()
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [*PLACES, *SYNC_PLACES])
 @pytest.mark.parametrize("do", [cancel_own_task, leave_generator])
 async def test_user_code_that_cancels_its_own_task_is_that_clients_crash(
     network: FakeNetwork,
@@ -87,6 +95,8 @@ async def test_user_code_that_cancels_its_own_task_is_that_clients_crash(
     log_entries: list[MutableMapping[str, Any]],
 ) -> None:
     """It ends neither its client without a word nor the pool; the client is restarted."""
+    if place in SYNC_PLACES and do is leave_generator:
+        pytest.skip("told from errors of callbacks elsewhere")
     if do is cancel_own_task and not on_asyncio():
         pytest.skip("only a task of asyncio can be cancelled from within")
     code = Code(do)
@@ -106,7 +116,7 @@ async def test_user_code_that_cancels_its_own_task_is_that_clients_crash(
         assert states == [("other", "connected"), ("odd", "connected")]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [*PLACES, *SYNC_PLACES])
 async def test_connect_raises_it_as_a_typed_error(network: FakeNetwork, place: str) -> None:
     """A lone client whose user code cancels its own task says so."""
     if not on_asyncio():
@@ -150,6 +160,35 @@ def test_a_program_that_cancels_all_of_its_tasks_has_no_crash(
 
     asyncio.run(main())
     assert not [e for e in log_entries if e["event"] == "client.crashed"]
+
+
+@pytest.mark.parametrize("kind", ["pool", "connect"])
+def test_a_program_that_cancels_all_of_its_tasks_ends_its_blocks(
+    kind: str, log_entries: list[MutableMapping[str, Any]]
+) -> None:
+    """The cancellation comes out of the block, and no client has crashed or is restarted."""
+
+    async def block(network: FakeNetwork) -> None:
+        if kind == "connect":
+            async with connect(URL, opener=network, close_timeout=0.1):
+                await asyncio.sleep(60)
+        else:
+            children = [ChildSpec(URL, close_timeout=0.1, name=str(n)) for n in range(20)]
+            async with ClientSupervisor(children, opener=network):
+                await asyncio.sleep(60)
+
+    async def main() -> None:
+        task = asyncio.create_task(block(FakeNetwork()))
+        await asyncio.sleep(0.1)
+        for each in asyncio.all_tasks() - {asyncio.current_task()}:
+            each.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    events = {e["event"] for e in log_entries}
+    assert "client.closed" in events
+    assert not events & {"client.crashed", "supervisor.child_restarting"}
 
 
 class NoAttributes(Exception):  # noqa: N818 - an error like no other
