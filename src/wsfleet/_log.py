@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _logger: Final = structlog.get_logger("wsfleet")
 _told: Final[set[str]] = set()
@@ -57,14 +57,32 @@ class Log:
 
     def write(self, level: str, event: str, /, **facts: Any) -> None:
         """Log an event at the level of that name."""
-        try:
-            getattr(_logger, level)(event, **facts)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if self._exits is None:
-                raise
-            self._exits(error)
-        except BaseException as error:  # noqa: BLE001 - a user's processor, which awaits nothing; rule 1
-            _print_once(error)
+        write(self._exits, level, event, facts)
+
+
+def write(
+    exits: Callable[[BaseException], None] | None,
+    level: str,
+    event: str,
+    facts: Mapping[str, Any],
+) -> None:
+    """
+    Log one event, without a `Log`.
+
+    Args:
+        exits: as for `Log`.
+        level: the name of its level.
+        event: what happened.
+        facts: the keys and values of its entry.
+    """
+    try:
+        getattr(_logger, level)(event, **facts)
+    except (SystemExit, KeyboardInterrupt) as error:
+        if exits is None:
+            raise
+        exits(error)
+    except BaseException as error:  # noqa: BLE001 - a user's processor, which awaits nothing; rule 1
+        _print_once(error)
 
 
 log: Final = Log()

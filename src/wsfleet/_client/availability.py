@@ -32,6 +32,8 @@ class Availability:
         generation: how many connections have been in use.
     """
 
+    __slots__ = ("_error", "_moved", "_name", "connection", "generation", "phase")
+
     def __init__(self, name: str) -> None:
         self.phase: Phase = Phase.NEW
         self.connection: Connection | None = None

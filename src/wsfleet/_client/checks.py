@@ -6,6 +6,7 @@ Rule: an error never quotes a URL, a header's value or anything else that may be
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import os
@@ -56,22 +57,26 @@ def check_url(url: object) -> None:
     """Hold a URL to what a WebSocket can be opened to."""
     if not isinstance(url, str):
         raise ConfigError("url", f"must be a str, not {type(url).__name__}")
+    if problem := _url_problem(url):
+        raise ConfigError("url", problem)
+
+
+@functools.lru_cache(maxsize=256)  # a fleet connects to few, again and again
+def _url_problem(url: str) -> str | None:
     try:
         split = urlsplit(url)
         parts = parse_url(url)
-    except (ValueError, httpx.InvalidURL):
-        # Not chained: the parser's words may quote a password.
-        raise ConfigError(
-            "url", "is not a valid URL (are user and password percent-encoded?)"
-        ) from None
+    except (ValueError, httpx.InvalidURL):  # their words may quote a password
+        return "is not a valid URL (are user and password percent-encoded?)"
     if parts.scheme not in {"ws", "wss"}:
-        raise ConfigError("url", "must start with ws:// or wss://")
+        return "must start with ws:// or wss://"
     if not has_possible_port(split):
-        raise ConfigError("url", f"has {BAD_PORT} (are user and password percent-encoded?)")
+        return f"has {BAD_PORT} (are user and password percent-encoded?)"
     if problem := authority_problem(parts):
-        raise ConfigError("url", problem)
+        return problem
     if parts.fragment or url.endswith("#"):
-        raise ConfigError("url", "must have no #fragment (RFC 6455 section 3)")
+        return "must have no #fragment (RFC 6455 section 3)"
+    return None
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:
@@ -121,6 +126,23 @@ def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
     if len(set(subprotocols)) != len(subprotocols):
         raise ConfigError("subprotocols", "names one twice")
     return subprotocols
+
+
+def check_numbers(config: object, options: Iterable[str], *, above_zero: bool) -> None:
+    """Hold the options of these names to finite seconds."""
+    for option in options:
+        value = getattr(config, option)
+        # Ordinary values first: a fleet makes as many configs as clients.
+        if type(value) is not float or not 0.0 < value <= LONGEST:
+            check_number(option, value, above_zero=above_zero)
+
+
+def check_counts(config: object, options: Iterable[str]) -> None:
+    """Hold the options of these names to whole numbers; None where one may be unlimited."""
+    for option in options:
+        value = getattr(config, option)
+        if type(value) is not int or not 0 < value <= _MOST:
+            check_count(option, value)
 
 
 def check_number(option: str, value: object, *, above_zero: bool) -> None:

@@ -20,9 +20,10 @@ from wsfleet._wire.scrub import scrub
 from wsfleet.errors import ConfigError
 
 from .checks import (
-    check_count,
+    check_counts,
     check_http_client,
     check_number,
+    check_numbers,
     check_path,
     check_proxy,
     check_ssl_context,
@@ -52,6 +53,7 @@ DecodeLike: TypeAlias = Literal["json", "raw"] | Callable[[str], Any]
 HeartbeatLike: TypeAlias = Heartbeat | Sequence[Heartbeat] | None
 """What keeps a connection alive: one, several, or nothing."""
 
+_OVERFLOWS: Final = get_args(Overflow)
 _POSITIVE: Final = (
     "timeout",
     "heartbeat_interval",
@@ -108,6 +110,9 @@ class ClientOptions(TypedDict, total=False):
     limiter_timeout: float | None
     connect_limiter: Limiter | None
     venue: Venue
+
+
+_NAMES: Final = frozenset(ClientOptions.__annotations__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,20 +219,17 @@ class Config:
         check_url(self.url)
         object.__setattr__(self, "headers", checked_headers(self.headers))
         object.__setattr__(self, "subprotocols", checked_subprotocols(self.subprotocols))
-        for option in _POSITIVE:
-            check_number(option, getattr(self, option), above_zero=True)
-        for option in _NOT_NEGATIVE:
-            check_number(option, getattr(self, option), above_zero=False)
-        for option in _COUNTS:
-            check_count(option, getattr(self, option))
+        check_numbers(self, _POSITIVE, above_zero=True)
+        check_numbers(self, _NOT_NEGATIVE, above_zero=False)
+        check_counts(self, _COUNTS)
         check_path("record_to", self.record_to)
         self._check_choices()
         self._check_limits()
         self._check_ways()
 
     def _check_choices(self) -> None:
-        if self.overflow not in get_args(Overflow):
-            raise ConfigError("overflow", f"must be one of {', '.join(get_args(Overflow))}")
+        if self.overflow not in _OVERFLOWS:
+            raise ConfigError("overflow", f"must be one of {', '.join(_OVERFLOWS)}")
         if self.decode not in ("json", "raw") and not callable(self.decode):
             raise ConfigError(
                 "decode", 'must be "json", "raw" or a function from str to anything'
@@ -288,9 +290,9 @@ class Config:
             ConfigError: an option is unknown, or has a value that can never work.
         """
         try:
-            _check_names(options)
             if isinstance(url_or_config, cls) and not options:
                 return url_or_config
+            _check_names(options)
             if isinstance(url_or_config, Config):
                 return replace(url_or_config, **options)  # type: ignore[return-value]
             return cls(url=url_or_config, **options)
@@ -338,9 +340,9 @@ class Config:
 
 
 def _check_names(options: ClientOptions) -> None:
-    unknown = options.keys() - ClientOptions.__annotations__.keys()
-    if unknown:
-        raise ConfigError(", ".join(sorted(unknown)), "is not an option")
+    if not _NAMES.issuperset(options):
+        unknown = sorted(options.keys() - _NAMES)
+        raise ConfigError(", ".join(unknown), "is not an option")
 
 
 def _without_arguments(make: Callable[..., None]) -> Callable[..., None]:

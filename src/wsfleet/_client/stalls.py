@@ -17,7 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio.lowlevel import RunVar
 
 from wsfleet._log import Log
 from wsfleet._wire.loops import on_asyncio
@@ -89,7 +88,6 @@ class Stalls:
         self._limits.remove(stall_after)
         if not self._limits:
             self.stop()
-            # What a RunVar holds is kept for as long as its event loop, which this refers to.
             release, self.release = self.release, None
             if release is not None:
                 release()
@@ -172,15 +170,21 @@ class _TrioStalls(_Ticks):
                 due = self._tick()
 
 
-_monitor: Final[RunVar[Stalls]] = RunVar("wsfleet.stalls")
+_monitors: Final[dict[object, Stalls]] = {}
+"""By event loop. A variable of anyio takes as long as all else of what a client begins with."""
 
 
 def stalls_of_loop() -> Stalls:
     """Return what the clients on the running event loop share; one of them must `join` it."""
-    stalls = _monitor.get(None)
+    loop: object
+    if on_asyncio():
+        loop = asyncio.get_running_loop()
+    else:  # trio's loop has no object of its own
+        loop = sys.modules["trio"].lowlevel.current_trio_token()
+    stalls = _monitors.get(loop)
     if stalls is None:
-        stalls = _new_stalls()
-        stalls.release = partial(_monitor.reset, _monitor.set(stalls))
+        stalls = _monitors[loop] = _new_stalls()
+        stalls.release = partial(_monitors.pop, loop, None)
     return stalls
 
 

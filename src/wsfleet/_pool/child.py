@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import anyio
 
@@ -27,6 +27,8 @@ Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 When a supervisor starts a client that has ended again: always; when it ended by a crash or a
 failure that can heal; never.
 """
+
+_RESTARTS: Final = get_args(Restart)
 
 FIRST_RESTART_DELAY = 1.0
 """Seconds, the longest wait before a first restart; it doubles with each in a row."""
@@ -84,8 +86,8 @@ class ChildSpec:
         except Exception:
             del self, url_or_config, options  # tracebacks may show local variables
             raise
-        if restart not in get_args(Restart):
-            raise ConfigError("restart", f"must be one of {', '.join(get_args(Restart))}")
+        if restart not in _RESTARTS:
+            raise ConfigError("restart", f"must be one of {', '.join(_RESTARTS)}")
         if not 0 < shutdown <= LONGEST:
             raise ConfigError("shutdown", "must be more than 0 seconds, and finite")
         set_field = object.__setattr__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -21,11 +22,13 @@ _ANSWERS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 """Errors that the other end sends; others are made by this machine or by a router."""
 
 
+@functools.lru_cache(maxsize=256)  # a fleet connects to few, again and again
 def host_of(url: str) -> str:
     """Return the host of a URL, in lower case."""
     return urlsplit(url).hostname or ""
 
 
+@functools.lru_cache(maxsize=256)
 def owner_of(host: str) -> str:
     """
     Return what unrelated hosts differ in: an address itself, or the last two labels of a name.

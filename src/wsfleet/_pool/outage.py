@@ -128,7 +128,8 @@ class Outage:
 
     def proved(self) -> None:
         """Record that the network works."""
-        self._forget()
+        if self._lost:
+            self._forget()
         if not self.offline:
             return
         self.offline, self.ended = False, anyio.current_time()
@@ -205,7 +206,7 @@ class Member:
 
     def attempted(self, error: ConnectError | None) -> None:
         self._has_turn = False
-        if proves_network(self.host, error):
+        if error is None or proves_network(self.host, error):
             self._outage.proved()
 
     def closed(self) -> None:

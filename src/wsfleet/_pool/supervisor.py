@@ -273,9 +273,11 @@ class ClientSupervisor(anyio.AsyncContextManagerMixin):
         # goodbye short, and `_stop_all` gives it a deadline. One that somebody waits for can be
         # cancelled with its caller until it has started.
         child.scope.shield = task_status is None
+        keeper = Keeper(child, self._intensity, self._log, task_status)
+        del task_status  # held otherwise for as long as the child
         try:
             with child.scope:
-                reason = await Keeper(child, self._intensity, self._log, task_status).run()
+                reason = await keeper.run()
             if not self._stopping:
                 self._log_stopped(child, "stopped" if child.stopping else reason)
         except RestartLimitError as error:

@@ -37,12 +37,12 @@ async def open_socket(host: str, port: int, local_address: str | None) -> socket
     if found is None:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = _interleaved([(*entry[:3], entry[4]) for entry in found])
+    addresses = [(*entry[:3], entry[4]) for entry in found]
     if len(addresses) == 1:
         return await _connect(addresses[0], local_address)
     race = _Race()
     try:
-        await race.run(addresses, local_address)
+        await race.run(_interleaved(addresses), local_address)
     except BaseException:
         race.forget()
         raise

@@ -42,6 +42,15 @@ parse_url: Final = functools.lru_cache(maxsize=256)(httpx.URL)
 """The parts of a URL; a fleet connects to few, again and again."""
 
 
+@functools.lru_cache(maxsize=256)
+def _target_of(url: str) -> tuple[httpx.URL, str, int]:
+    """Return the parts of a URL, and the host and port that it is connected to."""
+    parts = parse_url(url)
+    if problem := authority_problem(parts):
+        raise httpx.InvalidURL(f"it {problem}")
+    return parts, parts.raw_host.decode(), parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
 @functools.cache
 def default_ssl_context() -> ssl.SSLContext:
     """
@@ -88,12 +97,9 @@ class UpgradeClient(httpx.AsyncClient):
 
         Cancelling it leaves no socket open.
         """
-        parts = parse_url(url)
-        if problem := authority_problem(parts):
-            raise httpx.InvalidURL(f"it {problem}")
+        parts, host, port = _target_of(url)
         backend = _PUSH if on_asyncio() else _PULL
-        host = parts.raw_host.decode()
-        socket = await backend.connect_tcp(host, parts.port or _DEFAULT_PORTS[parts.scheme])
+        socket = await backend.connect_tcp(host, port)
         try:
             stream = socket
             if parts.scheme == "wss":
