@@ -119,6 +119,16 @@ async def test_a_limiter_serves_one_event_loop_at_a_time() -> None:
     await anyio.to_thread.run_sync(lambda: anyio.run(limiter.acquire, "x"))
 
 
+async def test_health_can_be_asked_from_another_thread() -> None:
+    """A thread that exports metrics asks for the health of clients, on every event loop."""
+    async with MockServer(json_rpc) as server, ClientSupervisor() as pool:
+        client = await pool.start_client(server.url)
+        await client.request("m")
+        (row,) = await anyio.to_thread.run_sync(pool.pool_health)
+        assert row.health > 0
+        assert await anyio.to_thread.run_sync(client.get_health) > 0
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_after_its_loop_was_closed_a_client_says_so() -> None:
     """A loop that was closed under a running client leaves an error, and no endless wait."""

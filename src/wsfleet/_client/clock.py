@@ -118,7 +118,7 @@ def running_clock(stall_after: float) -> tuple[Callable[[], float], NewWaiter]:
     stalls.join(stall_after)
     grace = Grace(stalls, stall_after)
     if not on_asyncio():
-        return anyio.current_time, AnyPatience(grace)
+        return stalls.now, AnyPatience(grace)  # works in other threads, too, as for metrics
     loop = asyncio.get_running_loop()
     return _clock_of(loop), Patience(loop, grace)
 
