@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import ssl
+import weakref
 from typing import Any
 
+import anyio
 import pytest
 
 from wsfleet import Deflate, connect
@@ -149,3 +153,22 @@ async def test_what_cannot_heal_fails_at_once(status: int) -> None:
                 pytest.fail("never connected")
         assert caught.value.status == status
         assert server.refused == 1
+
+
+async def test_a_tls_context_is_not_kept_after_its_client() -> None:
+    """A `ssl_context`, which may have a private key, is freed when its client has ended."""
+
+    async def use(context: ssl.SSLContext) -> weakref.ref[ssl.SSLContext]:
+        async with connect(server.url, ssl_context=context) as client:
+            await client.request("ping", [1])
+        return weakref.ref(context)
+
+    async with MockServer(json_rpc, ssl=True) as server:
+        assert server.client_ssl_context is not None
+        roots = server.client_ssl_context.get_ca_certs(binary_form=True)
+        data = "".join(ssl.DER_cert_to_PEM_cert(root) for root in roots)
+        context = await use(ssl.create_default_context(cadata=data))
+        with anyio.fail_after(10):
+            while context() is not None:
+                await anyio.sleep(0.01)
+                gc.collect()

@@ -62,13 +62,17 @@ def default_ssl_context() -> ssl.SSLContext:
     return context
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache
+def _default_client() -> UpgradeClient:
+    return UpgradeClient(None)
+
+
 def upgrade_client(ssl_context: ssl.SSLContext | None) -> UpgradeClient:
     """
-    Return the one client for all upgrades with this TLS context; it holds nothing, so that
-    nobody has to close it.
+    Return a client for upgrades with this TLS context; it holds nothing else, so that nobody
+    has to close it. A context of the user's is not kept: it may have a private key.
     """
-    return UpgradeClient(ssl_context)
+    return _default_client() if ssl_context is None else UpgradeClient(ssl_context)
 
 
 class UpgradeClient(httpx.AsyncClient):
