@@ -45,6 +45,8 @@ def shown_by(error: BaseException, *ours: str) -> str:
             for frame in rendered.stack
             if frame.filename not in ours
         ]
+        inner = [value for value in vars(each).values() if hasattr(value, "__dict__")]
+        shown += [repr(vars(value)) for value in inner]
         if isinstance(each, WsfleetError):
             shown.append(pickle.dumps(each).decode("latin-1"))
     return "\n".join(shown)

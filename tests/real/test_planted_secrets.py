@@ -188,9 +188,10 @@ async def test_planted_secrets_are_nowhere(
         for status in (401, 403, 429, 503):
             server.refuse(status=status, headers={"retry-after": PLANTED})
             await run.fail(server)
-        server.refuse(status=302, headers={"location": planted_url(other.url)}, times=2)
-        await run.fail(server, max_redirects=1)
-        await run.fail(server)
+        for location in (planted_url(other.url), f"ftp://localhost/{PLANTED}"):
+            server.refuse(status=302, headers={"location": location}, times=2)
+            await run.fail(server, max_redirects=1)
+            await run.fail(server)
         assert not other.requests
         forwarding = f"{other.url.replace('ws://', f'http://user:{PLANTED}@')}/"
         async with connect(**planted_options(server.url), proxy=forwarding) as client:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import h11
 import httpcore
 import httpx
+import httpx_ws
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -118,6 +119,9 @@ def _scrub_content(error: BaseException) -> None:
         # `object` is what could not be converted, and cannot be replaced without `args`.
         error.object = "" if isinstance(error, UnicodeEncodeError) else b""
         error.args = (error.encoding, error.object, error.start, error.end, error.reason)
+    if isinstance(error, httpx_ws.WebSocketUpgradeError):  # a `Location` may have a token
+        error.response = httpx.Response(error.response.status_code)
+        error.args = ()
     if isinstance(error, httpx.RequestError):
         with suppress(AttributeError):
             del error._request  # noqa: SLF001 - has the URL and all headers
