@@ -85,6 +85,7 @@ async def connect(
                 # A cancellation that came in the moment of the start may have ended the
                 # client: the block, which would find it closed, does not begin.
                 await checkpoint_if_cancelled()
+                living.raise_start_error()
                 if living.exit is None:
                     yield client
             except BaseException as exc:  # noqa: BLE001 - raised again after the task group, which would wrap it
@@ -105,6 +106,7 @@ class _Living:
 
     Attributes:
         exit: what user code of the client raised to end the program.
+        start_error: what kept the client from its first connection.
     """
 
     def __init__(self, client: Client) -> None:
@@ -112,6 +114,7 @@ class _Living:
         self.scope = anyio.CancelScope()
         self.block_error: BaseException | None = None
         self.exit: BaseException | None = None
+        self.start_error: Exception | None = None
         self._client = client
         self._client_error: Exception | None = None
         self._status: TaskStatus[Client] | None = None
@@ -121,11 +124,14 @@ class _Living:
         try:
             with self.scope:
                 await self._client.run(task_status=self)
-        except Exception as exc:
-            if self._status is not None:
-                raise  # into connect(), which waits for the start
+        except Exception as exc:  # noqa: BLE001 - raised in the task of the block
             self._client_error = exc
-            if not self._client.inbox.heard:
+            if self._status is not None:
+                # Not raised into connect(), which waits for the start: trio would ask for the
+                # repr of an error of the user's, and end if that raises.
+                self.start_error = exc
+                self.started(self._client)
+            elif not self._client.inbox.heard:
                 self.tasks.cancel_scope.cancel()
         except BaseException as exc:
             if exc is not self._client.life.exit:
@@ -149,6 +155,10 @@ class _Living:
         # From here on only the end of the block ends the client: a cancellation of both would
         # cut its close short. The block gives that a deadline.
         shield_unless_cancelled(self.scope)
+
+    def raise_start_error(self) -> None:
+        if self.start_error is not None:
+            raise self.start_error
 
     def raise_exit(self) -> None:
         if self.exit is not None:

@@ -248,6 +248,30 @@ async def test_a_property_that_raises_is_a_crash(
     assert not network.server(URL).open
 
 
+class NoRepr(Exception):  # noqa: N818 - as above
+    """An error that cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise LookupError
+
+    __str__ = __repr__
+
+
+async def test_an_error_that_cannot_be_shown_comes_out_of_connect(network: FakeNetwork) -> None:
+    """It ends no event loop, not even before the first connection."""
+    error = NoRepr()
+
+    def fail() -> None:
+        raise error
+
+    for place in ("connect_limiter", "handler"):
+        with pytest.raises(NoRepr) as caught:
+            async with connect(URL, opener=network, **Code(fail).options(place)):
+                await provoke(network)
+                await anyio.sleep(60)
+        assert caught.value is error
+
+
 def test_code_outside_of_event_loops_is_in_no_task() -> None:
     """A coroutine that is closed after the end of its loop is told from a cancelled one."""
     assert not in_task()
