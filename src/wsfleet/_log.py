@@ -41,19 +41,19 @@ class Log:
 
     def debug(self, event: str, /, **facts: Any) -> None:
         """Log an event of a single message."""
-        self.write("debug", event, **facts)
+        write(self._exits, "debug", event, facts)
 
     def info(self, event: str, /, **facts: Any) -> None:
         """Log an event that is expected."""
-        self.write("info", event, **facts)
+        write(self._exits, "info", event, facts)
 
     def warning(self, event: str, /, **facts: Any) -> None:
         """Log an event that the library copes with."""
-        self.write("warning", event, **facts)
+        write(self._exits, "warning", event, facts)
 
     def error(self, event: str, /, **facts: Any) -> None:
         """Log an event that is a defect of somebody."""
-        self.write("error", event, **facts)
+        write(self._exits, "error", event, facts)
 
     def write(self, level: str, event: str, /, **facts: Any) -> None:
         """Log an event at the level of that name."""

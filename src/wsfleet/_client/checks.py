@@ -85,6 +85,8 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 
 def checked_headers(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
     """Return headers as pairs that HTTP allows."""
+    if type(headers) is tuple and not headers:
+        return ()  # as most clients have it
     checked = _pairs(headers)
     for number, (name, value) in enumerate(checked, 1):
         if not _matches(_TOKEN, name):  # it may hold the value, too
@@ -115,6 +117,8 @@ def _pairs(headers: HeadersLike) -> tuple[tuple[str, str], ...]:
 
 def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
     """Return subprotocols, each once."""
+    if type(subprotocols) is tuple and not subprotocols:
+        return ()  # as most clients have it
     if isinstance(subprotocols, str) or not isinstance(subprotocols, Iterable):
         raise ConfigError("subprotocols", "must be a sequence of names, such as a list")
     subprotocols = tuple(subprotocols)
