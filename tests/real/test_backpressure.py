@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from wsfleet import ChildSpec, Client, ClientSupervisor, PingPong, connect
 from wsfleet.errors import BackpressureError, NotConnectedError, RequestTimeoutError, SendError
@@ -175,3 +177,39 @@ async def test_a_pool_whose_connections_are_all_lost_yields() -> None:
                         await client.send_message("note")
                     except (SendError, NotConnectedError):
                         failed += 1
+
+
+async def test_messages_that_grow_when_inflated_do_not_fill_the_memory() -> None:
+    """
+    With "block", compressed messages that were read before the inbox was full are inflated only
+    when there is room again: a few kilobytes cannot become hundreds of megabytes.
+    """
+    bombs, size = 100, 1_000_000
+    packer = zlib.compressobj(9, wbits=-15)
+    payload = packer.compress(b"x" * size) + packer.flush(zlib.Z_SYNC_FLUSH)
+    frame = b"\xc1\x7e" + (len(payload) - 4).to_bytes(2) + payload[:-4]
+
+    async def script(connection: RawConnection) -> None:
+        await connection.accept(
+            b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
+        )
+        await connection.read_some()
+        await connection.write(frame * bombs)
+        await connection.read_to_end()
+
+    async with RawServer(script) as server:
+        async with connect(
+            server.url, inbox_bytes=size, decode="raw", close_timeout=0.2
+        ) as client:
+            events, most = aiter(client), 0
+            await client.send_message("begin")
+            with anyio.fail_after(30):
+                while not client.inbox.paused:
+                    await checkpoint()
+                for _ in range(bombs):
+                    await checkpoint()
+                    most = max(most, len(client.inbox))
+                for _ in range(bombs):
+                    await anext(events)
+
+    assert most < 20

@@ -239,7 +239,7 @@ class Connection(Offering):
         self._link.start(self)
 
     def pause_reading(self) -> None:
-        """Take no more from the network; what was read is delivered."""
+        """Take no more from the network; of what was read, the part at hand is delivered."""
         if self.paused:
             return
         self.paused = True

@@ -46,6 +46,13 @@ _NONE: Final = -1
 _SHORTEST_HEADER: Final = 2
 
 
+AS_ONE_FRAME: Final = 1024
+"""
+Inflated bytes that count as one frame more of those in one call: a read of 256 KiB may hold 256
+MiB, which take half a second.
+"""
+
+
 class FrameByFrame(_Below):
     """
     Takes frames of any kind, one by one; stands above a `StraightDecoder` of either twin.
@@ -206,6 +213,7 @@ class FrameByFrame(_Below):
         if first & _RSV1:
             assert self._inflater is not None
             payload = self._inflater.inflate(payload, self._limit)
+            self._left -= len(payload) // AS_ONE_FRAME
         self.size = len(payload)
         if first & _OPCODE == Opcode.BINARY:
             self._receiver.on_binary(bytes(payload))

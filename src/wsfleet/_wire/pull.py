@@ -113,6 +113,7 @@ class PullLink:
         """Let other tasks run between the parts of what was read."""
         while taker.behind:
             await checkpoint()
+            await self._resumed.wait()
             taker.feed(b"")
 
     async def _receive(self) -> bytes:

@@ -62,6 +62,7 @@ class PushLink(asyncio.BufferedProtocol):
     __slots__ = (
         "_behind",
         "_detached",
+        "_is_due",
         "_lost",
         "_paused",
         "_place",
@@ -88,6 +89,7 @@ class PushLink(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._behind = False  # whether `_catch_up` is to be called
+        self._is_due = False  # whether the event loop will call it
         self._detached = False
         self._lost: tuple[Exception | None] | None = None
         self._taker: Taker | None = None
@@ -143,6 +145,8 @@ class PushLink(asyncio.BufferedProtocol):
         self._wake()
         if not self._behind:
             self._tell_lost()
+        elif self._paused:
+            self._catch_up_soon()
 
     def _tell_lost(self) -> None:
         taker, self._taker = self._taker, None  # no cycle is left behind
@@ -221,15 +225,23 @@ class PushLink(asyncio.BufferedProtocol):
             self._behind = True
             if not self._paused and not self.is_closing():
                 self.transport().pause_reading()
+            self._catch_up_soon()
+
+    def _catch_up_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
             asyncio.get_running_loop().call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
+        self._is_due = False
         if not self._behind or self._taker is None:
             return  # given up meanwhile
+        if self._paused and self._lost is None:
+            return  # until reading is resumed
         taker = self._taker
         taker.feed(b"")
         if taker.behind:
-            asyncio.get_running_loop().call_soon(self._catch_up)
+            self._catch_up_soon()
         else:
             self._let_go_on()
 
@@ -251,7 +263,9 @@ class PushLink(asyncio.BufferedProtocol):
     def resume_reading(self) -> None:
         if self._paused:
             self._paused = False
-            if not self._behind and not self.is_closing():
+            if self._behind:
+                self._catch_up_soon()
+            elif not self.is_closing():
                 self.transport().resume_reading()
 
     def abort(self) -> None:

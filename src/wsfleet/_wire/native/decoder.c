@@ -346,6 +346,7 @@ static PyMemberDef straight_members[] = {
     {"size", T_PYSSIZET, offsetof(Straight, size), 0, NULL},
     {"_missing", T_PYSSIZET, offsetof(Straight, missing), 0, NULL},
     {"_opened_by", T_INT, offsetof(Straight, opened_by), 0, NULL},
+    {"_left", T_INT, offsetof(Straight, left), 0, NULL},
     {"_stopped", T_BOOL, offsetof(Straight, stopped), 0, NULL},
     {"behind", T_BOOL, offsetof(Straight, behind), READONLY, "Whether fed bytes still wait."},
     {NULL},
