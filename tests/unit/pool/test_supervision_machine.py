@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from wsfleet._wire.opening import Endpoint
 
 NAMES: Final = "abc"
+SETTLE: Final = 0.0137
+"""
+Seconds after which the pool is looked at; no sum of them meets a timer of the pool, at whose
+moment some tasks have run and others have not.
+"""
 FOLLOWERS: Final = {
     None: {Step.CONNECT},
     Step.CONNECT: {Step.OPEN, Step.SCHEDULE, Step.CLOSE, Step.CRASH},
@@ -183,7 +188,7 @@ class Machine:
             self.do_at_server(what, name, argument)
         elif name in self.clients:
             self.call(what, self.clients[name])
-        await anyio.sleep(0.01)
+        await anyio.sleep(SETTLE)
 
     def do_at_server(self, what: str, name: str, argument: Any) -> None:
         server = self.network.server(self.url(name))
