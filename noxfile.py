@@ -18,7 +18,6 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "typing", "tests", "tests_lowest", "coverage", "docs"]
 
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # test what the machine has
 
@@ -66,6 +65,18 @@ def installed_pythons() -> list[str]:
 
 
 PYTHONS = installed_pythons()
+BETWEEN = PYTHONS[1:-1]
+ENDS = sorted({PYTHONS[0], PYTHONS[-1]}, key=PYTHONS.index)
+
+nox.options.sessions = [
+    "lint",
+    "typing",
+    *(f"tests-{python}" for python in ENDS),
+    *(f"tests_short-{python}" for python in BETWEEN),
+    "tests_lowest",
+    "coverage",
+    "docs",
+]
 
 
 @cache
@@ -96,13 +107,21 @@ def install(session: nox.Session, *groups: str, resolution: str = "highest") -> 
     session.install(f"wsfleet @ {wheel(python)}", "--no-deps", "--reinstall-package=wsfleet")
 
 
-def run_tests(session: nox.Session, **environment: str) -> None:
-    """Run pytest and measure it, forgetting what an earlier run of this session measured."""
+def run_tests(session: nox.Session, *only: str, **environment: str) -> None:
+    """
+    Run pytest and measure it, forgetting what an earlier run of this session measured.
+
+    Args:
+        session: the one.
+        *only: what to run; what the session was given, or all, without it.
+        **environment: variables.
+    """
     data = f".coverage.{session.name}"
     for file in ROOT.glob(f"{data}.*"):
         file.unlink()
     environment["COVERAGE_FILE"] = data
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=environment)
+    chosen = only or session.posargs
+    session.run("coverage", "run", "-m", "pytest", *chosen, env=environment)
 
 
 @nox.session
@@ -125,9 +144,16 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Test the wheel against the newest dependencies, on every Python that is there."""
+    """Test the wheel against the newest dependencies; `nox` alone: oldest and newest Python."""
     install(session, "tests")
     run_tests(session)
+
+
+@nox.session(python=BETWEEN or PYTHONS[:1])
+def tests_short(session: nox.Session) -> None:
+    """Test the codec and the rules in virtual time, on the Pythons between those two."""
+    install(session, "tests")
+    run_tests(session, *(session.posargs or ["tests/unit", "tests/wire"]))
 
 
 @nox.session(python=PYTHONS[0])

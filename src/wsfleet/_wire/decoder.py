@@ -214,7 +214,7 @@ class FrameByFrame(_Below):
             assert self._inflater is not None
             payload = self._inflater.inflate(payload, self._limit)
             self._left -= len(payload) // AS_ONE_FRAME
-        self.size = len(payload)
+        self.size: int = len(payload)
         if first & _OPCODE == Opcode.BINARY:
             self._receiver.on_binary(bytes(payload))
             return
