@@ -108,6 +108,8 @@ class Life(Availability):
 
     def __init__(self, name: str, config: Config, opener: Opener) -> None:
         super().__init__(name)
+        self.phase: Phase  # set by the base class; users' type checkers want its type here
+        self.generation: int  # the same
         self.owner: Owner
         self.current: Connection | None = None  # in use, or being prepared
         self.failures: ReadingFailures = ReadingFailures(self)
