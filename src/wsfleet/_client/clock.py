@@ -5,11 +5,10 @@ The running event loop's clock and one-shot results, without anyio's dispatch at
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
@@ -123,10 +122,8 @@ def running_clock(stall_after: float) -> tuple[Callable[[], float], NewWaiter]:
     return _clock_of(loop), Patience(loop, grace)
 
 
-@functools.cache
-def no_patience() -> NewWaiter:
-    """Return what makes waiters where no event loop runs yet; all clients share it."""
-    return AnyPatience(Grace(Stalls(anyio.current_time), math.inf))
+NO_PATIENCE: Final[NewWaiter] = AnyPatience(Grace(Stalls(anyio.current_time), math.inf))
+"""Makes waiters where no event loop runs yet; all clients share it."""
 
 
 def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

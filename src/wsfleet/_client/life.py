@@ -31,7 +31,7 @@ from .backoff import Backoff
 from .beats import Beats
 from .binding import LoopBinding
 from .callbacks import Callbacks
-from .clock import no_patience, running_clock
+from .clock import NO_PATIENCE, running_clock
 from .dialogue import Dialogue
 from .fairness import SendBudget, running_budget
 from .gate import count_control, turn_to_connect
@@ -125,7 +125,7 @@ class Life(Availability):
         self.in_own_task: bool = False  # whether wsfleet started the task that lives it
         self.watchers: list[Watcher] = []
         self.clock: Callable[[], float] = anyio.current_time
-        self.new_waiter: NewWaiter = no_patience()
+        self.new_waiter: NewWaiter = NO_PATIENCE
         self.budget: SendBudget = running_budget()
         self.url: str = config.safe_url
         self._config = config
