@@ -188,8 +188,10 @@ class Client(Gauges):
 
         Cancelling it ends the connection without waiting for the peer's goodbye.
         """
+        # Before and not after what may raise: an error that is on its way to the owner must not
+        # be lost to a cancellation.
+        await checkpoint()  # see `fairness`
         if self.life.alive:
-            await checkpoint()
             self.life.home.check()
             raise RuntimeError(f"{self.name} is running already: one task at a time runs it")
         self.inbox.open()
@@ -198,7 +200,6 @@ class Client(Gauges):
             await self.life.run(partial(task_status.started, self))
         except Exception as exc:
             error = exc
-            await checkpoint()  # see `fairness`
             raise
         except BaseException as exc:
             if exc is self.life.exit:  # it is for the owner of the task; those who iterate end
