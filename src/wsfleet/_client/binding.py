@@ -12,8 +12,6 @@ from asyncio import _get_running_loop
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from anyio.lowlevel import checkpoint
-
 from wsfleet._wire.loops import on_asyncio
 
 if TYPE_CHECKING:
@@ -56,14 +54,6 @@ class LoopBinding:
         where = self._where
         if where is not None and where() != self._expected:
             raise RuntimeError(self._problem())
-
-    async def checked(self) -> None:
-        """Do the same in an async method: let the event loop run before the error."""
-        try:
-            self.check()
-        except RuntimeError:
-            await checkpoint()
-            raise
 
     @property
     def is_stale(self) -> bool:

@@ -303,7 +303,7 @@ class Channels:
 
     def answer_missing(self, batch: Batch) -> tuple[str, ...]:
         """
-        Take note that a batch which nobody awaits any more will have no answer; return what may
+        Record that a batch whose caller has gone will have no answer; return what may
         be subscribed now though nobody wants it.
         """
         if not batch.removes:

@@ -24,7 +24,7 @@ _LATE: Final = 0.02
 """Seconds; a timer that is later than this may have been overtaken by what was to be read."""
 
 _LONGEST_READING: Final = 5.0
-"""Seconds for which reading what waits may go on, however long the stall was."""
+"""Seconds for which the reading after a stall may go on, however long the stall was."""
 
 _SHORTEST_READING: Final = 0.02
 """Seconds that it has after the shortest stall."""
@@ -177,7 +177,7 @@ class Deadline:
     async def _has_passed(self, due: float) -> bool:
         now = self._now()
         if self._grace.end_of(self._began, self._seconds, now) > now:
-            self._is_read = False  # a stall: what comes in the time added is read anew
+            self._is_read = False  # a stall: bytes of the added time are read, too
             return False
         if self._is_read or not self._grace.is_doubtful(self._began, due, now):
             return True

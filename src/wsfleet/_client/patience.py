@@ -109,7 +109,7 @@ class _Line:
             self._end(now)
 
     def _read_first(self, reading: Reading) -> None:
-        """Let the loop read what waits in the socket before anything is judged."""
+        """Let the loop read the bytes that have arrived before anything is judged."""
         if reading.goes_on():
             self.timer = self._patience.loop.call_soon(self._read_first, reading)
         else:

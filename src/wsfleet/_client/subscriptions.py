@@ -43,7 +43,7 @@ FIRST_POSTPONEMENT: Final = 0.5
 """Seconds after which a venue that was too busy is asked again; they double each time."""
 
 MOST_LATE: Final = 64
-"""Questions that nobody waits for any more whose answers are still read when they come."""
+"""Questions whose callers have gone, and whose answers are still read when they come."""
 
 
 class Subscriptions:

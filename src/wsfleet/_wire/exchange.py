@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _READ_SIZE: Final = 64 * 1024
-_LONGEST_HEAD: Final = 64 * 1024
+LONGEST_HEAD: Final = 64 * 1024
 """Bytes of an answer's head, with all before it, above which it is refused."""
 
 MOST_INTERIM: Final = 16
@@ -80,7 +80,7 @@ async def exchange(
         httpcore.ProtocolError: the answer is no HTTP/1.1, or its head is too long.
         OSError: the connection broke.
     """
-    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
     lines = headers.lines
     if "host" not in headers.names:
         lines = [(b"host", url.netloc), *lines]
@@ -132,8 +132,8 @@ async def _read_head(
             if interim > MOST_INTERIM:
                 raise h11.RemoteProtocolError(f"more than {MOST_INTERIM} interim answers")
             continue
-        if size > _LONGEST_HEAD:
-            raise h11.RemoteProtocolError(f"no answer within {_LONGEST_HEAD} bytes")
+        if size > LONGEST_HEAD:
+            raise h11.RemoteProtocolError(f"no answer within {LONGEST_HEAD} bytes")
         if size:
             await checkpoint()
         data = await stream.read(_READ_SIZE)

@@ -10,6 +10,7 @@ import httpx
 from anyio.lowlevel import checkpoint
 
 from .alpn import check_alpn
+from .exchange import LONGEST_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +26,6 @@ _DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
 
 _HEAD_READ: Final = 4096
 """Bytes that are read at once before the upgrade: httpcore parses a read without a pause."""
-
-_LONGEST_HEAD: Final = 64 * 1024
-"""Bytes that a proxy and the server behind it may send before the upgrade."""
 
 UPGRADED: Final = "wsfleet.upgraded"
 """Asking a stream for this says that what comes now is the WebSocket's."""
@@ -169,8 +167,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         """
         if self._upgraded:
             return await self._stream.read(max_bytes, timeout)
-        if self._size > _LONGEST_HEAD:
-            raise httpcore.RemoteProtocolError(f"no answer within {_LONGEST_HEAD} bytes")
+        if self._size > LONGEST_HEAD:
+            raise httpcore.RemoteProtocolError(f"no answer within {LONGEST_HEAD} bytes")
         await checkpoint()
         data = await self._stream.read(min(max_bytes, _HEAD_READ), timeout)
         self._size += len(data)
